@@ -1,0 +1,21 @@
+"""Transfer learning with scikit-learn: borrow from related data what helps, and no more."""
+
+from ._compare import Comparison, compare
+from ._uowq import UOWQRegressor
+from .core.moments import Moments
+from .model_selection import TargetCV
+from .sources import SourceModel, UnitsWarning, as_sample_domain, stack_domains
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Comparison",
+    "Moments",
+    "SourceModel",
+    "TargetCV",
+    "UOWQRegressor",
+    "UnitsWarning",
+    "as_sample_domain",
+    "compare",
+    "stack_domains",
+]

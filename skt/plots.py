@@ -1,0 +1,186 @@
+"""Displays in scikit-learn's manner: made from a result, drawn by ``plot``, never fitting."""
+
+import math
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+__all__ = ["ComparisonDisplay", "SourceWeightsDisplay"]
+
+# Blue and orange of Okabe and Ito: told apart by every eye, and by their grey values.
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+# Beyond this many sources the lines move together and the labels shrink.
+MANY_LINES = 30
+
+
+class ComparisonDisplay:
+    """Loss of each method relative to target-only ridge, with bars of two standard errors.
+
+    A filled point lies further from the reference line than its bar is long; a hollow one does
+    not. The bars are those of the paired difference, so the reference itself has none.
+
+    Parameters
+    ----------
+    methods : list of str
+        Names, drawn from top to bottom.
+    ratios, errors : list of float
+        Loss relative to the baseline and its standard error.
+    baseline : str
+        Name of the reference line.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    def __init__(self, methods, ratios, errors, baseline):
+        self.methods = methods
+        self.ratios = ratios
+        self.errors = errors
+        self.baseline = baseline
+
+    @classmethod
+    def from_comparison(cls, comparison):
+        """Make the display of a :class:`skt.Comparison`, best method first."""
+        rows = {row["method"]: row for row in comparison.summary}
+        reference = rows.pop(comparison.baseline)["mean"]
+        drawn = [row for row in rows.values() if math.isfinite(row["ratio"])]
+        drawn.sort(key=lambda row: row["ratio"])
+        return cls(
+            [row["method"] for row in drawn],
+            [row["ratio"] for row in drawn],
+            [row["difference_error"] / reference for row in drawn],
+            comparison.baseline,
+        )
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, n_lines=len(self.methods))
+        ax.axvline(1.0, color="black", linestyle="--", linewidth=1)
+        for row, estimate in enumerate(zip(self.ratios, self.errors, strict=True)):
+            _draw_estimate(ax, row, *estimate)
+        ax.set_yticks(range(len(self.methods)), self.methods)
+        ax.set_ylim(len(self.methods) - 0.4, -0.6)
+        ax.set_xlabel(f"loss relative to {self.baseline}; bars: 2 standard errors")
+        _mark_sides(ax)
+        return _keep(self, ax)
+
+
+class SourceWeightsDisplay:
+    """Weight of each source, largest first.
+
+    Parameters
+    ----------
+    source_names : list of str
+        Names of the sources.
+    weights : array-like of shape (n_sources,)
+        What one row of each source counts, where a target row counts 1.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    def __init__(self, source_names, weights):
+        self.source_names = source_names
+        self.weights = weights
+
+    @classmethod
+    def from_estimator(cls, fitted, *, ax=None):
+        """Draw the weights of a fitted estimator, or of the last step of a pipeline.
+
+        Parameters
+        ----------
+        fitted : estimator
+            It has ``source_names_`` and ``source_weights_``.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        model = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        if not hasattr(model, "source_weights_"):
+            raise ValueError(
+                f"drawing weights needs a fitted estimator with source_weights_; "
+                f"{type(model).__name__} has none: fit it first, or use one that weighs sources."
+            )
+        weights = np.asarray(model.source_weights_).reshape(-1, len(model.source_names_))
+        return cls(list(model.source_names_), weights.mean(axis=0)).plot(ax=ax)
+
+    @classmethod
+    def from_comparison(cls, comparison, method, *, target=None):
+        """Make the display of the mean weights in a comparison; `target` defaults to the first."""
+        target = comparison.targets[0] if target is None else target
+        rows = [
+            row
+            for row in comparison.source_weights
+            if row["method"] == method and row["target"] == target
+        ]
+        return cls([row["source"] for row in rows], [row["weight"] for row in rows])
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, n_lines=len(self.source_names))
+        order = np.argsort(-np.asarray(self.weights), kind="stable")
+        places = np.arange(len(order))
+        # The edge keeps a weight of zero and a light grey print visible.
+        ax.barh(places, np.asarray(self.weights)[order], color=BLUE, edgecolor="black", height=0.7)
+        ax.set_yticks(places, [str(self.source_names[k]) for k in order])
+        ax.tick_params(axis="y", labelsize=10 if len(order) <= MANY_LINES else 8)
+        ax.set_ylim(len(order) - 0.4, -0.6)
+        ax.set_xlabel("weight of one source row (a target row counts 1)")
+        _remove_frame(ax)
+        return _keep(self, ax)
+
+
+def _draw_estimate(ax, row, ratio, error):
+    """One point with its bar, filled where it is clear of the reference."""
+    clear = abs(ratio - 1) > 2 * error
+    color = BLUE if ratio < 1 else ORANGE
+    ax.errorbar(
+        ratio,
+        row,
+        xerr=2 * error,
+        fmt="o" if ratio < 1 else "s",
+        color=color,
+        markerfacecolor=color if clear else "white",
+        markeredgecolor="black" if clear else color,
+        capsize=3,
+    )
+
+
+def _mark_sides(ax):
+    """Say which side is which, at the reference line."""
+    transform = ax.get_xaxis_transform()
+    for text, shift, side in (("better", -4, "right"), ("worse", 4, "left")):
+        ax.annotate(
+            text, (1.0, 1.0), (shift, 3), xycoords=transform, textcoords="offset points", ha=side
+        )
+    _remove_frame(ax)
+
+
+def _axes(ax, n_lines):
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # the extra `plot`; nothing else needs it
+
+    return plt.subplots(figsize=figure_size(n_lines), layout="constrained")[1]
+
+
+def figure_size(n_lines):
+    """Width and height in inches of a figure with this many labelled lines."""
+    return 6.4, 1.2 + n_lines * (0.25 if n_lines <= MANY_LINES else 0.16)
+
+
+def _remove_frame(ax):
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _keep(display, ax):
+    display.ax_, display.figure_ = ax, ax.figure
+    return display

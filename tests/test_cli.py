@@ -1,0 +1,285 @@
+"""``python -m skt compare``: files in, tables out, one clear line for input that is wrong."""
+
+import csv
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from skt.__main__ import main
+from skt.sources import split_domains
+
+QUICK = ["--methods", "pooled ridge", "--repeats", "3"]
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    n = 160
+    frame = pd.DataFrame(rng.normal(size=(n, 3)), columns=["age", "bmi", "dose"])
+    frame["sex"] = rng.choice(["f", "m"], size=n)
+    frame["country"] = np.repeat(["FR", "DE", "IT"], [40, 60, 60])
+    frame["outcome"] = frame["age"] + (frame["sex"] == "m") + 0.5 * rng.normal(size=n)
+    return frame
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Write a table, run the command on it, return exit code, stdout and stderr."""
+
+    def run(frame, *argv, suffix=".csv", columns=("outcome", "country")):
+        path = tmp_path / f"data{suffix}"
+        frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+        y, domain = columns
+        options = ["--target-column", y, "--domain-column", domain]
+        code = main(["compare", str(path), *options, *QUICK, *argv])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def loss_line(out):
+    return next(line for line in out.splitlines() if line.startswith("pooled ridge "))
+
+
+def test_one_target(run, frame):
+    code, out, err = run(frame, "--target", "FR")
+    assert code == 0
+    assert "one target; 20 of its rows" in out
+    assert "one-hot encoded sex" in out
+    assert float(loss_line(out).split()[4]) > 0  # the ratio
+    assert "target-only ridge's error" in out or "No method beats" in out
+    assert "error:" not in err
+
+
+def test_every_group_in_turn(run, frame):
+    code, out, _ = run(frame)
+    assert code == 0
+    assert "each group in turn is the target; 20 to 30 of its rows" in out
+    assert "averaged over 3 targets" in " ".join(out.split())
+
+
+def test_parquet_equals_csv(run, frame):
+    (_, csv_out, _), (_, parquet_out, _) = (
+        run(frame, "--target", "FR", suffix=suffix) for suffix in (".csv", ".parquet")
+    )
+    assert csv_out == parquet_out
+
+
+def test_several_outputs(run, frame):
+    frame["second"] = frame["bmi"] + 1
+    code, out, _ = run(frame, "--target", "FR", "--target-column", "second")
+    assert code == 0
+    assert loss_line(out)
+
+
+def test_numeric_domains_with_missing_labels(run, frame):
+    frame["country"] = frame["country"].map({"FR": 1, "DE": 2, "IT": 3}).astype(float)
+    frame.loc[[0, 50], "country"] = np.nan
+    frame.loc[[1, 2, 3], "outcome"] = np.nan
+    code, out, _ = run(frame, "--target", "1", "--target-size", "15")
+    assert code == 0
+    assert "dropped 5 rows without outcome or country" in out
+
+
+def test_notes_on_what_was_done_to_the_columns(run, frame):
+    frame.loc[:6, "age"] = np.nan
+    frame.loc[:2, "sex"] = None
+    frame["unit"] = 1.0
+    frame["patient"] = [f"p{k}" for k in range(len(frame))]
+    code, out, _ = run(frame, "--target", "FR")
+    text = " ".join(out.split())
+    assert code == 0
+    assert "imputed 7 missing cells by the median" in text
+    assert "age (7)" in text
+    assert "left out unit: constant" in text
+    assert "left out patient: dates, or text with more than 50" in text
+
+
+def test_out_writes_tables_figures_and_page(run, frame, tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "deep" / "report"
+    code, _, _ = run(frame, "--target", "FR", "--out", str(out))
+    assert code == 0
+    assert {path.name for path in out.iterdir()} == {"table.csv", "losses.png", "report.html"}
+    with (out / "table.csv").open() as file:
+        assert [row["method"] for row in csv.DictReader(file)] == [
+            "target-only ridge",
+            "pooled ridge",
+        ]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page
+    assert "--domain-column country" in page
+    assert "http" not in page
+
+
+def test_tables_survive_without_matplotlib(run, frame, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, _ = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
+    assert code == 0
+    assert "pip install scikit-transfer[plot]" in out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"table.csv", "report.html"}
+
+
+def test_tables_survive_a_broken_figure(run, frame, tmp_path, monkeypatch):
+    monkeypatch.setattr("skt._report._draw", lambda display: 1 / 0)
+    code, out, _ = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
+    assert code == 0
+    assert "could not be drawn: ZeroDivisionError" in out
+    assert (tmp_path / "out" / "table.csv").exists()
+
+
+def test_text_of_the_user_is_escaped(run, frame, tmp_path):
+    incomplete = frame.assign(**{"<b>age": frame["age"].where(frame.index > 3)})
+    code, _, _ = run(incomplete, "--target", "FR", "--out", str(tmp_path / "out"))
+    assert code == 0
+    assert "<b>age" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+class Weighing(RegressorMixin, BaseEstimator):
+    """Reports weights as estimators of the suite do; predicts the mean."""
+
+    def fit(self, X, y, sample_domain=None):
+        _, sources = split_domains(sample_domain, len(X))
+        self.mean_ = y.mean()
+        self.source_names_ = list(sources)
+        self.source_weights_ = np.linspace(0.25, 0.5, len(sources))
+        self.effective_sample_size_ = 65.0
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+@pytest.fixture
+def uowq(monkeypatch):
+    """Stand-in with known weights."""
+    module = types.ModuleType("skt._uowq")
+    module.UOWQRegressor = Weighing
+    monkeypatch.setitem(sys.modules, "skt._uowq", module)
+
+
+@pytest.mark.usefixtures("uowq")
+def test_weights_of_one_target(run, frame, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "out"
+    _, out, _ = run(frame, "--target", "FR", "--methods", "UOWQ", "--out", str(folder))
+    assert "the sources turn 20 target rows into 65 effective rows" in " ".join(out.split())
+    weights = [line.split() for line in out.splitlines() if line.startswith(("DE ", "IT "))]
+    assert weights == [["IT", "60", "0.500", "30"], ["DE", "60", "0.250", "15"]]
+    assert {"weights.csv", "weights-UOWQ.png"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("uowq")
+def test_weights_of_targets_in_turn(run, frame):
+    _, out, _ = run(frame, "--methods", "UOWQ")
+    square = [line.split() for line in out.splitlines() if line.startswith("[")]
+    assert square[0] == ["[1]", "DE", "-", "0.25", "0.50", "65"]
+    assert square[2] == ["[3]", "IT", "0.25", "0.50", "-", "65"]
+
+
+def test_seed_decides_the_result(run, frame):
+    first, again, other = (run(frame, "--target", "FR", "--seed", s)[1] for s in "112")
+    assert first == again
+    assert loss_line(first) != loss_line(other)
+
+
+def test_default_needs_no_file_and_no_pandas(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert main(["compare", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    assert "diabetes" in out
+    assert "30 of its rows" in out
+    assert "repeat" in err  # progress
+
+
+WRONG = {
+    "unknown target": (["--target", "FRA"], "did you mean"),
+    "unknown method": (["--methods", "poled ridge"], "did you mean 'pooled ridge'"),
+    "too many target rows": (["--target", "FR", "--target-size", "39"], "from 2 to 38"),
+    "too few repeats": (["--target", "FR", "--repeats", "1"], "n_repeats must be"),
+    "unknown column": (
+        ["--target-column", "outcom"],
+        "no column 'outcom'; did you mean 'outcome'?",
+    ),
+    "domain is target": (["--domain-column", "outcome"], "are both 'outcome'"),
+    "text to predict": (["--target-column", "sex"], "'sex' must hold finite numbers"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_options(case, run, frame):
+    argv, message = WRONG[case]
+    code, out, err = run(frame, *argv)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    assert "loss" not in out
+
+
+def test_wrong_files(run, frame, tmp_path, capsys):
+    columns = ["--target-column", "y", "--domain-column", "d"]
+    (tmp_path / "data.txt").write_text("y,d\n1,a\n")
+    (tmp_path / "empty.csv").write_text("")
+    for name, message in {
+        "data.txt": "must end in .csv, .csv.gz or .parquet",
+        "empty.csv": "cannot read",
+        "absent.csv": "cannot read",
+    }.items():
+        assert main(["compare", str(tmp_path / name), *columns]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_wrong_content(run, frame):
+    for wrong, message in (
+        (
+            frame.assign(age=np.where(frame.index == 3, np.inf, frame["age"])),
+            "column 'age' must hold",
+        ),
+        (frame.assign(outcome=np.nan), "no row has a value"),
+        (frame[["outcome", "country"]], "no feature is left"),
+        (frame.assign(country="FR"), "at least one source"),
+    ):
+        code, _, err = run(wrong, "--target", "FR")
+        assert code == 2
+        assert message in err
+
+
+def test_columns_are_required_with_a_file_and_senseless_without(tmp_path, capsys):
+    assert main(["compare", str(tmp_path / "data.csv"), "--domain-column", "d"]) == 2
+    assert "--target-column must say which column" in capsys.readouterr().err
+    assert main(["compare", "--target-column", "y"]) == 2
+    assert "need a file" in capsys.readouterr().err
+
+
+def test_missing_pandas_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    path = str(tmp_path / "data.csv")
+    assert main(["compare", path, "--target-column", "y", "--domain-column", "d"]) == 2
+    assert "pip install pandas" in capsys.readouterr().err
+
+
+def test_out_that_is_a_file(run, frame, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, out, err = run(frame, "--target", "FR", "--out", str(tmp_path / "taken"))
+    assert code == 2
+    assert "cannot write there" in err
+    assert loss_line(out)  # the result was shown all the same
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["compare", "--help"]])
+def test_help(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 0
+    assert "compare" in capsys.readouterr().out
+
+
+def test_no_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2

@@ -1,0 +1,310 @@
+"""The comparison: same splits for all, honest errors, clear refusals."""
+
+import math
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skt import _compare
+from skt._compare import BASELINE, METHODS, Method, compare, compare_each
+from skt.sources import split_domains
+
+BASELINES = ["pooled ridge", "source-only ridge", "source + residual ridge"]
+
+
+def domains(slopes, sizes, seed=0, noise=1.0):
+    """Rows of several domains; the first is the target."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(sum(sizes), 5))
+    label = np.repeat(["target", *(f"s{k}" for k in range(1, len(sizes)))], sizes)
+    slope = np.repeat(slopes, sizes, axis=0)
+    return X, (X * slope[:, None]).sum(axis=1) + noise * rng.normal(size=len(X)), label
+
+
+ALIKE = domains([1.0, 1.0, 1.0], [60, 150, 100], noise=2.0)
+OPPOSITE = domains([1.0, -1.0], [60, 200])
+
+
+def run(X, y, label, methods=BASELINES, n_repeats=10, target_size=10, **kwargs):
+    options = {"n_repeats": n_repeats, "target_size": target_size, "progress": False}
+    return compare(X, y, label, methods=methods, **options | kwargs)
+
+
+def row(comparison, method):
+    return next(row for row in comparison.summary if row["method"] == method)
+
+
+class Weighing(RegressorMixin, BaseEstimator):
+    """Pooled least squares that reports weights as estimators of the suite do."""
+
+    def __init__(self, rows_seen=None):
+        self.rows_seen = rows_seen
+
+    def fit(self, X, y, sample_domain=None, sample_weight=None):
+        self.model_ = LinearRegression().fit(X, y)
+        _, sources = split_domains(sample_domain, len(X))
+        self.source_names_ = list(sources)
+        self.source_weights_ = np.linspace(0.5, 0.25, len(sources))
+        self.effective_sample_size_ = 42.0
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+def test_sources_alike_help():
+    comparison = run(*ALIKE)
+    assert row(comparison, "pooled ridge")["ratio"] < 0.95
+    assert comparison.verdict.startswith("source-only ridge lowers target-only ridge's error by")
+    assert "pooled ridge and source + residual ridge cannot be told from it" in comparison.verdict
+    assert "with 10 target rows" in comparison.verdict
+
+
+def test_opposite_source_hurts():
+    comparison = run(*OPPOSITE, methods=["pooled ridge", "source-only ridge"])
+    assert row(comparison, "source-only ridge")["ratio"] > 2
+    assert comparison.verdict.startswith("Transfer hurts: even pooled ridge raises")
+
+
+def test_harmful_methods_are_named_beside_a_helpful_one():
+    X, y, label = OPPOSITE
+    methods = {"truth": _Truth(), "pooled": _compare.FitOn(RidgeCV(), rows="all")}
+    comparison = run(X, y, label, methods=methods, target_size=5)
+    assert comparison.verdict.startswith("truth lowers")
+    assert "pooled (ratio" in comparison.verdict
+    assert comparison.verdict.endswith("would hurt.")
+
+
+class _Truth(RegressorMixin, BaseEstimator):
+    """Knows the slope up to the scale of the features."""
+
+    def fit(self, X, y, sample_domain=None):
+        target, _ = split_domains(sample_domain, len(X))
+        sums = X[target].sum(axis=1)
+        self.intercept_ = (y[target] - sums).mean()
+        return self
+
+    def predict(self, X):
+        return X.sum(axis=1) + self.intercept_
+
+
+def test_a_method_equal_to_the_baseline_beats_nothing():
+    same = {"same": RidgeCV(alphas=np.logspace(-3, 4, 15))}
+    comparison = run(*ALIKE, methods=same)
+    assert row(comparison, "same")["difference"] == 0.0
+    assert comparison.verdict.startswith("No method beats target-only ridge beyond its error")
+
+
+def test_many_useless_methods_rarely_win():
+    """The best of twenty noise methods must not be declared a winner."""
+    X, y, label = ALIKE
+    rng = np.random.default_rng(0)
+    noise = {f"noise {k}": _Perturbed(seed=int(rng.integers(2**31))) for k in range(20)}
+    assert "lowers" not in run(X, y, label, methods=noise, n_repeats=20).verdict
+
+
+class _Perturbed(RegressorMixin, BaseEstimator):
+    """Target-only ridge plus noise that is neither better nor worse in a way that lasts."""
+
+    def __init__(self, seed=0):
+        self.seed = seed
+
+    def fit(self, X, y):
+        self.model_ = RidgeCV(alphas=np.logspace(-3, 4, 15)).fit(X, y)
+        return self
+
+    def predict(self, X):
+        rng = np.random.default_rng([self.seed, abs(int(X.sum() * 1e6))])
+        return self.model_.predict(X) + 0.05 * rng.normal(size=len(X))
+
+
+def test_loss_of_the_mean_is_one():
+    mean = {"mean": DummyRegressor()}
+    assert row(run(*ALIKE, methods=mean), "mean")["mean"] == pytest.approx(1.0)
+
+
+def test_records_hold_paired_losses_of_every_repeat():
+    comparison = run(*ALIKE)
+    losses = [r for r in comparison.records if r["metric"] == "loss"]
+    assert len(losses) == 10 * 4
+    means = {m: np.mean([r["value"] for r in losses if r["method"] == m]) for m in BASELINES}
+    for method, mean in means.items():
+        assert row(comparison, method)["mean"] == pytest.approx(mean)
+    assert all(isinstance(r["value"], float) for r in comparison.records)
+
+
+def test_errors_do_not_vanish_with_more_repeats():
+    few, many = (run(*ALIKE, n_repeats=n, methods=["pooled ridge"]) for n in (10, 160))
+    errors = [row(c, "pooled ridge")["difference_error"] for c in (few, many)]
+    assert errors[1] > errors[0] / 4 * 2
+
+
+def test_only_target_rows_test_and_all_source_rows_train():
+    X, y, label = ALIKE
+    task = _compare._target_task("target", X, y, label, 10)
+    split = task(np.random.default_rng(0))
+    assert set(label[split.test_rows]) == {"target"}
+    assert (np.sum(split.sample_domain == "target"), len(split.test_rows)) == (10, 50)
+    assert np.sum(split.sample_domain != "target") == 250
+    assert split.X.mean(axis=0) == pytest.approx(0, abs=1e-12)
+
+
+def test_default_target_size_is_half():
+    assert run(*ALIKE, target_size=None, n_repeats=2).target_sizes == {"target": 30}
+
+
+def test_missing_values_are_imputed():
+    X, y, label = ALIKE
+    X = X.copy()
+    X[::7, 2] = np.nan
+    assert math.isfinite(row(run(X, y, label), "pooled ridge")["mean"])
+
+
+def test_caller_arrays_are_not_changed():
+    X, y, label = (array.copy() for array in ALIKE)
+    for array in (X, y, label):
+        array.flags.writeable = False
+    run(X, y, label, n_repeats=2)
+    np.testing.assert_array_equal(X, ALIKE[0])
+
+
+def test_frames_and_integer_labels_give_the_same():
+    X, y, label = ALIKE
+    codes = np.select([label == "target", label == "s1"], [-1, 0], 1)
+    frame = run(pd.DataFrame(X), pd.Series(y), pd.Series(codes), n_repeats=2)
+    assert frame.summary == run(X, y, label, n_repeats=2).summary
+
+
+def test_two_outputs():
+    X, y, label = ALIKE
+    one, two = run(X, y, label), run(X, np.column_stack([y, 3 * y + 1]), label)
+    assert row(two, "source-only ridge")["mean"] == pytest.approx(
+        row(one, "source-only ridge")["mean"]
+    )
+
+
+def test_weights_of_estimators_and_of_pipelines():
+    pipeline = make_pipeline(StandardScaler(), Weighing())
+    comparison = run(*ALIKE, methods={"weighing": Weighing(), "pipeline": pipeline}, n_repeats=2)
+    expected = {"source": "s1", "n_rows": 150, "weight": 0.5, "effective_rows": 75.0}
+    first, _, piped, _ = comparison.source_weights
+    assert first == {"target": "target", "method": "weighing"} | expected
+    assert piped == {"target": "target", "method": "pipeline"} | expected
+    assert comparison.effective_sample_sizes[0]["effective_sample_size"] == 42.0
+
+
+def test_estimators_without_domains_see_target_rows_only():
+    forest = RandomForestRegressor(n_estimators=5)
+    once, again = (run(*ALIKE, methods={"forest": forest}, n_repeats=2) for _ in range(2))
+    assert once.summary == again.summary  # seeded, although random_state is None
+    least_squares = {"least squares": LinearRegression()}
+    assert row(run(*OPPOSITE, methods=least_squares), "least squares")["ratio"] < 2
+
+
+def test_one_line_joins_the_registry(monkeypatch):
+    joined = (
+        *METHODS[:2],
+        Method("weighing", Weighing),
+        Method("never", Weighing, lambda t: False),
+    )
+    monkeypatch.setattr(_compare, "METHODS", joined)
+    assert run(*ALIKE, methods=None, n_repeats=2).methods == [BASELINE, "pooled ridge", "weighing"]
+    with pytest.raises(ValueError, match="'never' does not apply to these data"):
+        run(*ALIKE, methods=["never"])
+
+
+def test_failing_method_is_shown_not_lost():
+    comparison = run(*ALIKE, methods={"broken": _Broken(), "fine": DummyRegressor()})
+    assert row(comparison, "broken")["n_failures"] == 10
+    assert comparison.failures[0]["error"] == "RuntimeError: no luck"
+    assert math.isfinite(row(comparison, "fine")["ratio"])
+    assert "Nothing to compare" in run(*ALIKE, methods={"broken": _Broken()}).verdict
+
+
+class _Broken(RegressorMixin, BaseEstimator):
+    def fit(self, X, y):
+        raise RuntimeError("no luck")
+
+
+def test_every_domain_in_turn():
+    X, y, label = ALIKE
+    label = np.where(label == "target", "s0", label)
+    comparison = compare_each(
+        X, y, label, methods=["pooled ridge"], n_repeats=3, target_size=10, progress=False
+    )
+    assert comparison.targets == ["s0", "s1", "s2"]
+    means = [r["mean"] for r in comparison.by_target if r["method"] == "pooled ridge"]
+    assert row(comparison, "pooled ridge")["mean"] == pytest.approx(np.mean(means))
+    assert "averaged over 3 targets" in comparison.verdict
+
+
+def test_frame_and_repr():
+    comparison = run(*ALIKE, n_repeats=2)
+    assert comparison.to_frame().loc[BASELINE, "ratio"] == 1.0
+    assert repr(comparison).startswith("<Comparison of 4 methods on 1 target(s), 2 fits each: ")
+
+
+def test_frame_without_pandas(monkeypatch):
+    comparison = run(*ALIKE, n_repeats=2)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"run `pip install pandas`, or use \.summary"):
+        comparison.to_frame()
+
+
+def test_suite_is_imported_when_used(monkeypatch):
+    module = types.ModuleType("skt._uowq")
+    module.UOWQRegressor = Weighing
+    monkeypatch.setitem(sys.modules, "skt._uowq", module)
+    comparison = run(*ALIKE, methods=["UOWQ"], n_repeats=2)
+    assert {w["method"] for w in comparison.source_weights} == {"UOWQ"}
+
+
+X0, Y0, LABEL0 = ALIKE
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"y": np.where(Y0 > 0, "yes", "no")}, "y must be numeric, .* regression only"),
+        ({"y": Y0 > 0}, "y must be numeric, .* regression only"),
+        (
+            {"y": np.where(LABEL0 == "target", 1.0, Y0)},
+            "y does not vary among the rows of 'target'",
+        ),
+        ({"X": X0.astype(str).astype(object) + "a"}, "X must be a table of finite numbers or nan"),
+        ({"X": np.where(X0 > 2, np.inf, X0)}, "X must be a table of finite numbers or nan"),
+        ({"X": X0[:-1]}, "inconsistent numbers of samples"),
+        ({"label": np.full(len(Y0), "target")}, "needs rows of at least one source"),
+        ({"label": np.full(len(Y0), "s1")}, "no target row"),
+        ({"label": np.r_[["target"] * 3, ["s1"] * 307]}, "'target' has 3; without held-out rows"),
+        ({"target_size": 1}, "target_size must be a whole number from 2 to 58, .* got 1"),
+        ({"target_size": 59}, "target_size must be a whole number from 2 to 58, .* got 59"),
+        ({"n_repeats": 1}, "n_repeats must be a whole number of at least 2"),
+        ({"methods": ["poled ridge"]}, "got 'poled ridge'; did you mean 'pooled ridge'"),
+        ({"methods": {"ridge": RidgeCV}}, r"methods\['ridge'\] must be an estimator"),
+    ],
+)
+def test_bad_input(wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        run(**{"X": X0, "y": Y0, "label": LABEL0} | wrong)
+
+
+def test_smallest_target():
+    X, y, _ = ALIKE
+    label = np.r_[["target"] * 4, ["s1"] * 306]
+    assert math.isfinite(row(run(X, y, label, target_size=None), "pooled ridge")["mean"])
+
+
+def test_in_turn_needs_two_domains():
+    X, y, _ = ALIKE
+    with pytest.raises(ValueError, match="at least two domains"):
+        compare_each(X, y, np.full(len(y), "a"), progress=False)

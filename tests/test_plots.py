@@ -1,0 +1,90 @@
+"""Displays draw what they are given and keep their axes."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from skt._compare import compare  # noqa: E402
+from skt.plots import ComparisonDisplay, SourceWeightsDisplay  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    label = np.repeat(["target", "north"], [50, 100])
+    methods = ["pooled ridge", "source-only ridge"]
+    options = {"target_size": 10, "n_repeats": 5, "progress": False}
+    return compare(X, X.sum(axis=1) + rng.normal(size=150), label, methods=methods, **options)
+
+
+def labels(ax):
+    return [text.get_text() for text in ax.get_yticklabels()]
+
+
+def weighing(names, weights):
+    model = LinearRegression()
+    model.source_names_, model.source_weights_ = names, np.asarray(weights)
+    return model
+
+
+def test_comparison_is_drawn_best_first(comparison):
+    display = comparison.plot()
+    ratios = {row["method"]: row["ratio"] for row in comparison.summary[1:]}
+    assert labels(display.ax_) == sorted(ratios, key=ratios.get)
+    assert display.figure_ is display.ax_.figure
+    assert "relative to target-only ridge" in display.ax_.get_xlabel()
+
+
+def test_comparison_on_given_axes(comparison):
+    _, ax = plt.subplots()
+    assert ComparisonDisplay.from_comparison(comparison).plot(ax=ax).ax_ is ax
+    assert len(plt.get_fignums()) == 1
+
+
+def test_point_is_filled_only_when_clear_of_the_reference():
+    display = ComparisonDisplay(["sure", "unsure"], [0.5, 0.95], [0.1, 0.1], "base").plot()
+    sure, unsure = (bar[0] for bar in display.ax_.containers)
+    assert sure.get_markerfacecolor() != "white"
+    assert unsure.get_markerfacecolor() == "white"
+
+
+def test_weights_are_drawn_largest_first():
+    display = SourceWeightsDisplay.from_estimator(weighing(["a", "b", "c"], [0.1, 0.9, 0.0]))
+    assert labels(display.ax_) == ["b", "a", "c"]
+    assert [bar.get_width() for bar in display.ax_.patches] == [0.9, 0.1, 0.0]
+
+
+def test_weights_of_a_pipeline_on_given_axes():
+    _, ax = plt.subplots()
+    pipeline = make_pipeline(StandardScaler(), weighing(["a"], [0.5]))
+    assert SourceWeightsDisplay.from_estimator(pipeline, ax=ax).ax_ is ax
+
+
+def test_sixty_names_do_not_overlap():
+    names = [f"a source with a long name, number {k}" for k in range(60)]
+    display = SourceWeightsDisplay(names, np.linspace(1, 0, 60)).plot()
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+    assert min(box.x0 for box in boxes) >= 0
+
+
+def test_estimator_without_weights():
+    with pytest.raises(ValueError, match="LinearRegression has none: fit it first"):
+        SourceWeightsDisplay.from_estimator(LinearRegression())
