@@ -1,0 +1,5 @@
+"""Simulators of the papers' designs: arrays out, ``random_state`` in."""
+
+from ._simulators import make_high_dimensional_sources, make_related_regressions
+
+__all__ = ["make_high_dimensional_sources", "make_related_regressions"]
