@@ -169,10 +169,9 @@ def _diabetes(args):
     X, y = load_diabetes(return_X_y=True, scaled=False)
     note = (
         f"Data: scikit-learn's diabetes data, {len(X)} patients; predicted is the progression of "
-        "the disease after a year. Groups: sex x tertile of age. Feature sex left out: it does "
-        "not vary within a group."
+        "the disease after a year. Groups: sex x tertile of age."
     )
-    return Table(np.delete(X, 1, axis=1), y, _sex_by_age(sex=X[:, 1], age=X[:, 0]), [note])
+    return Table(X, y, _sex_by_age(sex=X[:, 1], age=X[:, 0]), [note])
 
 
 def _sex_by_age(sex, age):

@@ -1,10 +1,13 @@
 """What every estimator of the suite shares: one place that validates and splits by domain."""
 
+from contextlib import nullcontext
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
+from threadpoolctl import ThreadpoolController
 
 from ._sklearn import check_sample_weight
 from .core.moments import moments
@@ -99,3 +102,19 @@ def _refuse_pairs(*arguments):
                 "Write X, y, sample_domain = stack_domains((X_target, y_target), "
                 "{'name': (X_source, y_source)}) and fit(X, y, sample_domain=sample_domain)."
             )
+
+
+def small_blas(n_features):
+    """Return a context in which BLAS runs on one thread if matrices are small.
+
+    A likelihood takes hundreds of tiny factorisations; handing each to a pool of threads
+    costs more than the arithmetic, and 20 times as much on a busy machine.
+    """
+    if n_features > 200:
+        return nullcontext()
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _thread_pools():
+    return ThreadpoolController()

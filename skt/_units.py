@@ -43,9 +43,7 @@ class Units(NamedTuple):
         own = moments(target.X, target.y, target.weight)
         known = [own, *(s for s in sources.values() if isinstance(s, Moments))]
         plain = cls(np.ones(own.n_features), np.eye(own.n_targets), intercept, own)
-        n, Sxx, Sxy, Syy = plain._stack(known)
-        scale = _feature_scale(n, Sxx)
-        units = plain._replace(scale=scale)
+        units = plain._replace(scale=_feature_scale(*plain._stack(known)[:2]))
         return units._replace(turn=_output_turn(*units._stack(known), lost=float(intercept)))
 
     def task(self, target, sources):

@@ -5,12 +5,12 @@ import warnings
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._base import TransferEstimator
+from ._base import TransferEstimator, small_blas
 from ._units import Units
 from .core.combination import (
-    Task,
     free_scale_combination,
     matrix_combination,
     n_parameters,
@@ -105,6 +105,8 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         Residual variance of the target, moderated by that of the sources.
     alpha_ : float
         Penalty used.
+    n_iter_ : int
+        Steps of the likelihood's maximisation; 1 where there is none.
     combination_ : str
         "matrix", "free-scale", "scalar", "ridge" (no sources) or "source-only".
     n_features_in_, feature_names_in_
@@ -153,9 +155,9 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     >>> alone = UOWQRegressor().fit(X[:30], y[:30])
     >>> both = UOWQRegressor().fit(X, y, sample_domain=d)
     >>> print(f"R2 {alone.score(X_test, y_test):.2f} -> {both.score(X_test, y_test):.2f}")
-    R2 0.86 -> 0.92
-    >>> dict(zip(both.source_names_, both.source_weights_.round(2).tolist()))
-    {'far': 0.0, 'near': 0.12}
+    R2 0.80 -> 0.91
+    >>> dict(zip(both.source_names_, both.source_weights_.round(1).tolist()))
+    {'far': 0.0, 'near': 0.2}
     """
 
     def __init__(
@@ -201,7 +203,10 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         target, sources, one_output = self._validate(X, y, sample_domain, sample_weight)
         weights = self._check_weights(list(sources))
         units = Units.of(target, sources, self.fit_intercept)
-        self.combination_, combined = self._combine(units.task(target, sources), weights)
+        with small_blas(target.X.shape[1]):
+            self.combination_, combined = self._combine(units.task(target, sources), weights)
+        if not combined.search.converged:
+            _warn_not_converged(combined.search.n_iter)
         self._store(units.restore(combined), combined, sources, one_output)
         return self
 
@@ -253,8 +258,10 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
             )
 
     def _needs_scalar(self):
-        return self.constraints is not None or not isinstance(self.weights, str) or (
-            self.weights != "eb"
+        return (
+            self.constraints is not None
+            or not isinstance(self.weights, str)
+            or (self.weights != "eb")
         )
 
     def _check_weights(self, names):
@@ -283,8 +290,10 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         if task.rows[0] < (2 if self.fit_intercept else 1):
             _warn_source_only(len(task.X))
             return "source-only", source_only_combination(task)
-        if self.combination == "scalar" or self._needs_scalar() or (
-            self.combination == "auto" and d * task.Syy.shape[1] <= 2
+        if (
+            self.combination == "scalar"
+            or self._needs_scalar()
+            or (self.combination == "auto" and d * task.Syy.shape[1] <= 2)
         ):
             return "scalar", scalar_combination(
                 task, weights=weights, alpha=alpha, guard=guard, constraints=self.constraints
@@ -314,6 +323,7 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         self.transfer_gain_ = 1 - ratio
         self.effective_sample_size_ = fitted.target.weight / max(ratio, 1e-12)
         self.alpha_ = combined.penalty / fitted.target.weight
+        self.n_iter_ = combined.search.n_iter
         self._target_mean, self._n_target = fitted.target.mean_X, fitted.target.weight
 
 
@@ -321,6 +331,16 @@ def _check_option(name, value, options):
     if not any(value is option or value == option for option in options):
         listing = ", ".join(map(repr, options))
         raise ValueError(f"{name} must be one of {listing}; got {value!r}.")
+
+
+def _warn_not_converged(n_iter):
+    warnings.warn(
+        f"The likelihood of the variances was not maximised after {n_iter} steps: its gradient "
+        "is above 1e-3 of its size. Weights may be off; check for outliers, or for columns of "
+        "very different scales within a domain.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_source_only(n_rows):

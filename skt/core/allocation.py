@@ -20,11 +20,13 @@ and since ``(1'u)^2 / u'Qu`` does not depend on the scale of u, any minimiser of
 problem, is a solution once normalised.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 def risk(w: Array, n: Array, M: Array) -> float:
@@ -75,6 +77,13 @@ def mallows_shares(M_plug: Array, v_0: float) -> Array:
     P[1:, 1:] = M_plug
     P += (linear[:, None] + linear) / 2 + 4 * v_0
     return _normalised_nnls(square_root(P / np.trace(P)))
+
+
+def floor_target(u: Array, least: float) -> Array:
+    """Return shares with at least ``least`` for the target, the sources in proportion."""
+    if u[0] >= least:
+        return u
+    return np.concatenate(([least], u[1:] / u[1:].sum() * (1 - least)))
 
 
 def kkt_residual(u: Array, n: Array, M: Array) -> float:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from . import allocation, discrepancy, quadratic, random_effects
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 # Prior standard deviation of a source's scale around one: estimated freely, scales of many
 # sources are noise; with 0.5, a source that points the wrong way is still turned round.
@@ -63,6 +63,7 @@ class Combination(NamedTuple):
     risk: float
     target_risk: float
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
+    search: random_effects.Convergence = random_effects.Convergence(1, True)
 
 
 def n_parameters(Sxx: Array) -> int:
@@ -94,20 +95,23 @@ def matrix_combination(task: Task, *, alpha: float | None, guard: bool) -> Combi
     d = n_parameters(task.Sxx) * q
     exponent = discrepancy.james_stein_exponent(d, df) if guard and K else 0.0
     prior = None if alpha is None else alpha * task.n[0] / v[0]
-    effects = random_effects.fit_effects(domains, noise=v, prior=prior, exponent=exponent)
-    return _from_effects(task, domains, effects)
+    effects, search = random_effects.fit_effects(domains, noise=v, prior=prior, exponent=exponent)
+    return _from_effects(task, domains, effects, search)
 
 
 def source_only_combination(task: Task) -> Combination:
     """Mean of the sources' coefficients as random effects, for a target of one or two rows."""
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects = random_effects.fit_effects(domains)
+    effects, search = random_effects.fit_effects(domains)
     noise = np.concatenate(([np.mean(effects.noise[1:])], effects.noise[1:]))
-    return _from_effects(task, domains, effects._replace(noise=noise))
+    return _from_effects(task, domains, effects._replace(noise=noise), search)
 
 
 def _from_effects(
-    task: Task, domains: random_effects.Domains, effects: random_effects.Effects
+    task: Task,
+    domains: random_effects.Domains,
+    effects: random_effects.Effects,
+    search: random_effects.Convergence,
 ) -> Combination:
     prediction = random_effects.predict_target(domains, effects)
     penalty = effects.prior * effects.noise[0]
@@ -121,6 +125,7 @@ def _from_effects(
         excess_risk(task, prediction.covariance, effects.noise[0]),
         excess_risk(task, target_covariance(task, penalty, effects.noise[0]), effects.noise[0]),
         penalty,
+        search,
     )
 
 
@@ -155,13 +160,15 @@ def excess_risk(
     A row that was fitted on is predicted too well. With the target's rows entering the
     coefficients through ``influence`` (p, p), the row left out has leverage
     ``h = x' influence x`` and error ``(x'Cx - v_0 h^2) / (1 - h)^2``, exactly so at given
-    parameters. For a posterior C, influence is ``C / v_0``. The intercept counts.
+    parameters. For a posterior C, influence is ``C / v_0`` and ``v_0 h / (1 - h)`` is left;
+    the error is summed so that this holds where h is one to rounding. The intercept counts.
     """
     influence = covariance / noise if influence is None else influence
     mean = 1 / task.n[0] if task.intercept else 0.0
     c = np.sum((task.X @ covariance) * task.X, axis=1) + noise * mean
     h = np.sum((task.X @ influence) * task.X, axis=1) + mean
-    left_out = (c - noise * h**2) / np.maximum(1 - h, 1 / (1 + task.n[0])) ** 2
+    slack = np.maximum(1 - h, 1 / (1 + task.n[0]))
+    left_out = (c - noise * h) / slack**2 + noise * h / slack
     return float(np.average(left_out, weights=task.weight))
 
 
@@ -178,8 +185,8 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
     ridge, ridge_loo = path.coef[path.best], path.loo_residuals[path.best]
     penalty = float(path.penalties[path.best])
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects = random_effects.fit_effects(domains, scale_spread=SCALE_SPREAD)
-    mixed = _from_effects(task, domains, effects)
+    effects, search = random_effects.fit_effects(domains, scale_spread=SCALE_SPREAD)
+    mixed = _from_effects(task, domains, effects, search)
     leverage = np.sum((task.X @ mixed.covariance) * task.X, axis=1) / mixed.noise
     leverage += 1 / task.n[0] if task.intercept else 0.0
     loo = quadratic.loo_residuals(task.Y - task.X @ mixed.coef, leverage[:, None])
@@ -295,23 +302,16 @@ def scalar_combination(
         shares, M = _shares(task, compared, weights, compared.theta[0], guard)
     if constraints is not None:
         ratio = compared.n[1:] / task.n[1:]
-        shares = _constrained(compared.n, M, lambda w: constraints(_times(ratio, w)))
+        shares = _constrained(compared.n, M, constraints, ratio)
     w = allocation.weights_from_shares(shares, task.n)
     penalty = _penalty(task, w) if penalty is None else penalty
     return _weighted_least_squares(task, compared, w, M, penalty)
 
 
-def _times(ratio: Array, w: Any) -> Any:
-    """Return the user's weights, per row, from weights per row of equal noise."""
-    from cvxpy import multiply
-
-    return multiply(ratio, w)
-
-
-def _constrained(n: Array, M: Array, constraints: Callable[[Any], list[Any]]) -> Array:
+def _constrained(n: Array, M: Array, constraints: Callable[[Any], list[Any]], unit: Array) -> Array:
     from .convex import constrained_weights  # cvxpy takes a second to import
 
-    return allocation.shares_from_weights(constrained_weights(n, M, constraints), n)
+    return allocation.shares_from_weights(constrained_weights(n, M, constraints, unit), n)
 
 
 def _shares(
@@ -321,17 +321,23 @@ def _shares(
     D = compared.differences(theta_0)
     d, n, v = len(D), compared.n, compared.v
     M_plug = discrepancy.plug_in(D)
-    if not isinstance(weights, str):
-        return allocation.shares_from_weights(weights, task.n), M_plug
-    if weights == "eb" and d > 2:
+    rule = weights if isinstance(weights, str) else "given"
+    M = M_plug
+    if rule in ("eb", "given") and d > 2:
         exponent = discrepancy.james_stein_exponent(d, compared.df) if guard else 0.0
         M = discrepancy.variance_components(D, v, exponent).discrepancy
+    if not isinstance(weights, str):
+        return allocation.shares_from_weights(weights, task.n), M
+    if rule == "eb" and d > 2:
         return allocation.optimal_shares(n, M), M
-    if weights == "sure":
-        shares = allocation.mallows_shares(M_plug, v[0])
+    if rule == "sure":
+        # Without noise of their own in the criterion, sources may take everything; beyond
+        # their part in pooled rows nothing speaks for them.
+        pooled = n[0] / np.sum(n)
+        shares = allocation.floor_target(allocation.mallows_shares(M_plug, v[0]), pooled)
         M = discrepancy.debiased(D, v)
     else:  # the paper's plug-in, and what is safest for one or two parameters
-        shares, M = allocation.optimal_shares(n, M_plug), M_plug
+        shares = allocation.optimal_shares(n, M)
     if guard and d > 2:
         shares = discrepancy.james_stein_cap(shares, M_plug, n[0], d, compared.df)
     return shares, M

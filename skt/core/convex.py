@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from .allocation import square_root
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 def optimal_shares(n: Array, M: Array) -> Array:
@@ -27,9 +27,16 @@ def optimal_shares(n: Array, M: Array) -> Array:
 
 
 def constrained_weights(
-    n: Array, M: Array, constraints: Callable[[Any], list[Any]], *, tol: float = 1e-10
+    n: Array,
+    M: Array,
+    constraints: Callable[[Any], list[Any]],
+    unit: Array | float = 1.0,
+    *,
+    tol: float = 1e-10,
 ) -> Array:
-    """Minimise ``allocation.risk`` over weights ``w >= 0`` under convex constraints on w.
+    """Minimise ``allocation.risk`` over ``w >= 0`` under convex constraints on ``unit * w``.
+
+    ``unit`` (K,) turns weights of rows of equal noise into the user's, of rows as they are.
 
     At a fixed total ``1 + sum_i w_i n_i / n_0`` the risk is a convex quadratic form in w, and
     its least value is quasi-convex in the total (the sublevel sets of a norm over a positive
@@ -42,7 +49,7 @@ def constrained_weights(
     total = 1 + share @ w
     spread = 1 + cp.sum_squares(cp.multiply(np.sqrt(share), w))
     spread += cp.sum_squares(square_root(M * n[0]) @ cp.multiply(share, w))
-    own = list(constraints(w))
+    own = list(constraints(cp.multiply(unit, w)))
     least = _solve(cp.Problem(cp.Minimize(total), own))
     most = _solve(cp.Problem(cp.Maximize(total), [*own, total <= least + 10 * n.sum() / n[0]]))
     at_total = cp.Problem(cp.Minimize(spread), [inverse_total * total == 1, *own])
@@ -54,9 +61,7 @@ def constrained_weights(
     # A hair inside the feasible interval: its very ends are no longer strictly feasible.
     ends = 1 / (most - 1e-9 * most), min(1 / (least + 1e-9 * least), 1.0)
     if ends[1] > ends[0]:
-        search = minimize_scalar(
-            least_risk, bounds=ends, method="bounded", options={"xatol": tol}
-        )
+        search = minimize_scalar(least_risk, bounds=ends, method="bounded", options={"xatol": tol})
         least_risk(search.x)
     return np.maximum(w.value, 0.0)
 

@@ -11,14 +11,14 @@ v : (K+1,) variance of each entry of ``J^{1/2} theta^_i``, so that a row of D ha
     noise of the target.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import digamma, polygamma
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 # Variance components are sought on a log scale between these multiples of the target's noise.
 SMALLEST, LARGEST = np.exp(-12.0), np.exp(12.0)
@@ -170,9 +170,7 @@ def _between_variance(z: Array, noise: Array) -> float:
 
     grid = np.linspace(-14, 4, 37)
     start = grid[np.argmin([minus_log_likelihood(g) for g in grid])]
-    fit = minimize_scalar(
-        minus_log_likelihood, bounds=(start - 0.5, start + 0.5), method="bounded"
-    )
+    fit = minimize_scalar(minus_log_likelihood, bounds=(start - 0.5, start + 0.5), method="bounded")
     return float(np.exp(fit.x))
 
 

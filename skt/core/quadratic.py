@@ -8,12 +8,12 @@ penalty : total ridge penalty; the suite's objective is
     ``(1/n) ||Y - X W||^2 + alpha ||W||^2`` with ``penalty = n * alpha``.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 # Directions with less than this share of the largest eigenvalue carry only rounding error
 # of the moments, whose conditioning is the square of that of the data.
@@ -98,6 +98,8 @@ def ridge_path(
     """
     root = np.sqrt(weight)[:, None]
     L, s, Vt = np.linalg.svd(root * X, full_matrices=False)
+    # Centring costs one direction; what is left of it is rounding error, not information.
+    s = np.where(s > max(X.shape) * np.finfo(float).eps * s.max(initial=0.0), s, 0.0)
     f = _shrinkage(s**2, penalties)
     LY = L.T @ (root * Y)
     L = L / root

@@ -22,7 +22,7 @@ target's own rows,
 and the offset D_i integrated out, source i informs m with precision ``s_i / (v_i + tau_i s_i)``.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from scipy.optimize import minimize
 
 from .quadratic import eigenspectrum
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 class Domains(NamedTuple):
@@ -103,9 +103,7 @@ def latent_posterior(domains: Domains, effects: Effects) -> Latent:
     covariance, log_determinant = _inverse(P + f_rest * np.eye(len(P)))
     mean = covariance @ h
     fit = float(np.sum(h * mean))
-    return Latent(
-        mean, covariance, log_determinant, fit, information, spread, f, g, f_rest, mu
-    )
+    return Latent(mean, covariance, log_determinant, fit, information, spread, f, g, f_rest, mu)
 
 
 def objective(domains: Domains, effects: Effects, exponent: float = 0.0) -> float:
@@ -120,7 +118,7 @@ def objective(domains: Domains, effects: Effects, exponent: float = 0.0) -> floa
 def _value(domains: Domains, effects: Effects, m: Latent, exponent: float) -> float:
     K, p, q = domains.sizes
     pi, noise, r = effects.prior, effects.noise, domains.s.shape[1]
-    value = np.sum((domains.rss / noise))
+    value = np.sum(domains.rss / noise)
     value += q * ((domains.n[1:] - r) @ np.log(noise[1:]) + np.sum(np.log(m.spread)))
     value += np.sum(domains.fit[1:] / m.spread)
     # The target's rows: their own evidence on W_0, and the prior of m that they imply.
@@ -164,9 +162,7 @@ def _gradient(domains: Domains, effects: Effects, m: Latent, exponent: float) ->
     )
 
 
-def _target_gradient(
-    domains: Domains, effects: Effects, m: Latent
-) -> tuple[float, float, float]:
+def _target_gradient(domains: Domains, effects: Effects, m: Latent) -> tuple[float, float, float]:
     """Return twice the derivatives of the target's part by prior, common and v_0."""
     _, p, q = domains.sizes
     pi, v, s, fit = effects.prior, effects.noise[0], domains.s[0], domains.fit[0]
@@ -200,6 +196,13 @@ def _source_only_variance(domains: Domains, effects: Effects) -> tuple[float, Ar
     return float(v[0] + effects.common + 1 / total), (precision / total) ** 2
 
 
+class Convergence(NamedTuple):
+    """How the search for the parameters ended."""
+
+    n_iter: int
+    converged: bool
+
+
 class Prediction(NamedTuple):
     """Best linear prediction of the target's coefficients."""
 
@@ -225,9 +228,7 @@ def predict_target(domains: Domains, effects: Effects) -> Prediction:
     shares = np.empty(K + 1)
     shares[1:] = effects.scale * np.einsum("pq,kqp->k", pull, m.information) / p
     target = (1 - inside) + _diagonal_of(U[None], pull)[0] * m.f
-    target *= np.divide(
-        domains.s[0] / effects.noise[0], m.g, out=np.zeros_like(m.g), where=m.g > 0
-    )
+    target *= np.divide(domains.s[0] / effects.noise[0], m.g, out=np.zeros_like(m.g), where=m.g > 0)
     shares[0] = target.sum() / p
     return Prediction(coef, pull @ S + own, shares)
 
@@ -239,7 +240,7 @@ def fit_effects(
     prior: float | None = None,
     scale_spread: float | None = None,
     exponent: float = 0.0,
-) -> Effects:
+) -> tuple[Effects, Convergence]:
     """Maximise the likelihood over the parameters that are not given.
 
     ``noise`` (K+1,) and ``prior`` are estimated when None. With ``scale_spread`` None every
@@ -249,7 +250,7 @@ def fit_effects(
     """
     chart = _Chart(domains, noise, prior, scale_spread)
     if chart.length == 0:
-        return chart.effects(np.empty(0))
+        return chart.effects(np.empty(0)), Convergence(0, True)
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
         effects = chart.effects(x)
@@ -266,7 +267,15 @@ def fit_effects(
         minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=chart.bounds)
         for start in chart.starts()
     ]
-    return chart.effects(min(fits, key=lambda fit: fit.fun).x)
+    best = min(fits, key=lambda fit: fit.fun)
+    return chart.effects(best.x), Convergence(best.nit, _is_stationary(best, chart.bounds))
+
+
+def _is_stationary(fit: Any, bounds: list[tuple[float, float]]) -> bool:
+    """Return whether the gradient vanishes, but where it points out of the bounds."""
+    low, high = np.array(bounds).T
+    inward = fit.x - np.clip(fit.x - fit.jac, low, high)
+    return bool(fit.success or np.max(np.abs(inward)) < 1e-3 * max(1.0, abs(fit.fun)))
 
 
 class _Chart:
@@ -282,7 +291,7 @@ class _Chart:
         prior: float | None,
         scale_spread: float | None,
     ) -> None:
-        K, p, q = domains.sizes
+        K, _, q = domains.sizes
         self.noise, self.prior = noise, prior
         total = (domains.fit.sum(axis=1) + domains.rss) / q
         rows = np.maximum(domains.n, 1.0)

@@ -114,9 +114,7 @@ def make_high_dimensional_sources(
     rng = check_random_state(random_state)
     coef = _unit(n_features, rng)
     source_coef = np.array(
-        [
-            a * coef + b * _unit(n_features, rng) for a, b in zip(scale, offset, strict=True)
-        ]
+        [a * coef + b * _unit(n_features, rng) for a, b in zip(scale, offset, strict=True)]
     )
     K = len(source_coef)
     data = _draw(
@@ -135,9 +133,7 @@ def _draw(sizes, covariances, coefs, noise, rng):
         rng.standard_normal((n, len(S))) @ np.linalg.cholesky(S).T
         for n, S in zip(sizes, covariances, strict=True)
     ]
-    y = [
-        x @ b + s * rng.standard_normal(len(x)) for x, b, s in zip(X, coefs, noise, strict=True)
-    ]
+    y = [x @ b + s * rng.standard_normal(len(x)) for x, b, s in zip(X, coefs, noise, strict=True)]
     names = ["target", *(f"source {k}" for k in range(1, len(sizes)))]
     return {
         "X": np.vstack(X),
