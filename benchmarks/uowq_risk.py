@@ -12,12 +12,16 @@ import json
 import re
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, RidgeCV
 
-from skt import UOWQRegressor
+from skt import Moments, UOWQRegressor
+from skt._base import Target
+from skt._units import Units
 from skt.core import allocation
+from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
 from skt.study import run_study
 
@@ -164,11 +168,51 @@ def wide():
     }
 
 
+def near_the_switch():
+    """Twenty features, from one to three target rows for each: which combination, when."""
+    sizes = {"n_features": 20, "n_source": 200}
+    scaled = {"scale": (1.5, 0.5, 0), "offset": (0.2,) * 3, "noise": 0.5}
+    designs = {}
+    for n in (12, 18, 22, 25, 30, 40, 60):
+        for column in COLUMNS:
+            designs[f"n0={n}|{column}"] = partial(related, column=column, K=3, n_target=n, **sizes)
+        designs[f"n0={n}|scaled"] = partial(high_dimensional, n_target=n, **scaled, **sizes)
+    return designs
+
+
+def forced(combination):
+    """A method that uses one combination whatever the number of rows."""
+
+    def fit(data):
+        rows = data.sample_domain == "target"
+        target = Target(data.X[rows], data.y[rows, None], np.ones(rows.sum()))
+        sources = {
+            name: Moments.from_data(
+                data.X[data.sample_domain == name], data.y[data.sample_domain == name]
+            )
+            for name in _names(data)[1:]
+        }
+        units = Units.of(target, sources, intercept=False)
+        return SimpleNamespace(
+            coef_=units.restore(combination(units.task(target, sources))).coef[0]
+        )
+
+    return fit
+
+
+SWITCH_METHODS = {
+    "ridge, target only": ridge,
+    "matrix": forced(partial(matrix_combination, alpha=None, guard=True)),
+    "free scale, stacked": forced(partial(free_scale_combination, alpha=None)),
+    "default": UOWQ(),
+}
+
 WIDE_METHODS = {
     name: METHODS[name] for name in ("ridge, target only", "pooled ridge", "plugin (paper, static)")
 } | {"free scale, stacked (default)": UOWQ()}
 
 STUDIES = {
+    "switch": (near_the_switch, SWITCH_METHODS, "ridge, target only"),
     "equal-400": (partial(equal, 400), METHODS, "least squares, target only"),
     "equal-100": (partial(equal, 100), METHODS, "least squares, target only"),
     "unequal": (unequal, METHODS, "least squares, target only"),
@@ -297,7 +341,7 @@ def main():
             "predictions": [
                 predictions(records, method, baseline)
                 for method in methods
-                if name != "wide" and ("default" in method or method == "eb scalar")
+                if name not in ("wide", "switch") and ("default" in method or method == "eb scalar")
             ],
         }
         (RESULTS / f"uowq_{name}.json").write_text(json.dumps(result, indent=1) + "\n")

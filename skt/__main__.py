@@ -4,33 +4,41 @@ import argparse
 import shlex
 import sys
 import textwrap
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from skt._compare import METHODS, compare, compare_each, did_you_mean, select_methods
-from skt._report import LINE, text_report, write_report
-from skt.sources import as_sample_domain
+from skt._compare import METHODS, compare_each
+from skt._report import LINE, setting, text_report, write_report
+from skt._table import InputError, diabetes, read_table
 
 PROGRAM = "python -m skt"
-# A text column with more different texts is an identifier or prose, not a category.
-MAX_CATEGORIES = 50
 DEMO_TARGET_SIZE = 30
-
-
-class InputError(ValueError):
-    """What the user gave cannot be used; the message says what to do."""
+# What the library calls an option, at the start of its messages.
+OPTIONS = {"target": "--target", "target_size": "--target-size", "methods": "--methods"}
 
 
 def main(argv=None):
     """Run the command line and return its exit code: 0, or 2 for input that cannot be used."""
+    argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
     try:
-        return args.run(args, sys.argv[1:] if argv is None else argv)
-    except ValueError as error:
-        sys.stderr.write(f"{PROGRAM}: error: {' '.join(str(error).split())}\n")
+        args.run(args, shlex.join(["python", "-m", "skt", *argv]))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{PROGRAM}: error: {_in_options(str(error))}\n")
         return 2
+    return 0
+
+
+def _in_options(message):
+    """One line, in the words of the command line."""
+    first, _, rest = " ".join(message.split()).partition(" ")
+    return f"{OPTIONS.get(first, first)} {rest}"
+
+
+def _say_lines(notes):
+    for note in notes:
+        _say(textwrap.fill(note, LINE))
 
 
 def _say(text):
@@ -41,15 +49,19 @@ def _say(text):
 # Arguments ----------------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help shows all options)\n")
+
+
 def _parser():
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Transfer learning on tables.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_compare(commands)
+    parser = _Parser(prog=PROGRAM, description="Transfer learning on tables.")
+    _add_compare(parser.add_subparsers(required=True, metavar="COMMAND"))
     return parser
 
 
 def _add_compare(commands):
-    compare_parser = commands.add_parser(
+    parser = commands.add_parser(
         "compare",
         help="does borrowing from other groups help on these data?",
         description=(
@@ -58,9 +70,14 @@ def _add_compare(commands):
             "by sex and age, each in turn the target."
         ),
         epilog="methods: " + ", ".join(method.name for method in METHODS),
+        allow_abbrev=False,  # --target is an option of its own, and a prefix of others
     )
-    compare_parser.set_defaults(run=_compare)
-    add = compare_parser.add_argument
+    parser.set_defaults(run=_compare)
+    _add_data_options(parser.add_argument)
+    _add_study_options(parser.add_argument)
+
+
+def _add_data_options(add):
     add("file", nargs="?", type=Path, help="CSV or Parquet, one row per observation (needs pandas)")
     add(
         "--target-column",
@@ -74,8 +91,11 @@ def _add_compare(commands):
         metavar="LABEL",
         help="group to predict for, all others are sources; default: each group in turn",
     )
+
+
+def _add_study_options(add):
     add("--methods", metavar="A,B", help="names separated by commas; default: all that apply")
-    add("--repeats", type=int, default=50, metavar="N", help="random splits (default: 50)")
+    add("--repeats", type=_at_least(2), default=50, metavar="N", help="random splits (default: 50)")
     add(
         "--target-size",
         type=int,
@@ -83,237 +103,83 @@ def _add_compare(commands):
         help="target rows to train on, the others test (default: half; without a file: "
         f"{DEMO_TARGET_SIZE})",
     )
-    add("--seed", type=int, default=0, metavar="N", help="seed of the splits (default: 0)")
-    add("--out", type=Path, metavar="DIR", help="write table.csv, report.html and figures there")
+    add("--seed", type=_at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
+    add("--out", type=Path, metavar="DIR", help="write tables, report.html and figures there")
     add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+
+
+def _at_least(smallest):
+    def number(text):
+        if not text.isdecimal() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {smallest}, not {text!r}"
+            )
+        return int(text)
+
+    return number
 
 
 # Command ------------------------------------------------------------------------------------
 
 
-def _compare(args, argv):
-    methods = _methods(args.methods)
-    table = _diabetes(args) if args.file is None else _read(args)
-    for note in table.notes:
-        _say(textwrap.fill(note, LINE))
-    comparison = _run(table, args, methods)
-    _say(textwrap.fill(_setting(comparison, args.repeats), LINE))
+def _compare(args, command):
+    table = _table(args)
+    if args.out is not None:
+        _make_folder(args.out)  # rather now than after minutes of work
+    _say_lines(table.notes)
+    comparison = _run(table, args)
+    later = _note_sources_only(comparison, table, args.target)
+    _say_lines([*later, setting(comparison)])
     _say(f"\n{text_report(comparison)}")
     if args.out is not None:
-        _write(comparison, args.out, table.notes, shlex.join(["python", "-m", "skt", *argv]))
-    return 0
+        _write(comparison, args.out, table.notes + later, command)
 
 
-def _methods(text):
-    if text is None:
-        return None
-    methods = [name.strip() for name in text.split(",")]
-    select_methods(methods)  # an unknown name should not wait for the data to be read
-    return methods
+def _table(args):
+    if args.file is not None:
+        return read_table(args.file, args.target_column, args.domain_column)
+    if args.target_column or args.domain_column:
+        raise InputError("--target-column and --domain-column need a file; none was given.")
+    args.target_size = DEMO_TARGET_SIZE if args.target_size is None else args.target_size
+    return diabetes()
 
 
-def _run(table, args, methods):
-    options = {
-        "methods": methods,
-        "n_repeats": args.repeats,
-        "target_size": args.target_size,
-        "random_state": args.seed,
-        "n_jobs": args.jobs,
-    }
-    if args.target is None:
-        return compare_each(table.X, table.y, table.domains, **options)
-    sample_domain = as_sample_domain(table.domains, target=args.target)
-    return compare(table.X, table.y, sample_domain, **options)
+def _make_folder(path):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot write there ({error.strerror}).") from error
 
 
-def _setting(comparison, n_repeats):
-    sizes = sorted(set(comparison.target_sizes.values()))
-    rows = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    who = "each group in turn is the target" if len(comparison.targets) > 1 else "one target"
-    return (
-        f"Split: {who}; {rows} of its rows and all rows of the other groups train, the rest of "
-        f"its rows test; {n_repeats} random splits."
+def _run(table, args):
+    return compare_each(
+        table.X,
+        table.y,
+        table.domains,
+        targets=None if args.target is None else [args.target],
+        methods=None if args.methods is None else [m.strip() for m in args.methods.split(",")],
+        n_repeats=args.repeats,
+        target_size=args.target_size,
+        random_state=args.seed,
+        n_jobs=args.jobs,
     )
 
 
 def _write(comparison, out, notes, command):
-    try:
-        written, remarks = write_report(comparison, out, notes=notes, command=command)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot write there ({error.strerror}).") from error
+    written, remarks = write_report(comparison, out, notes=notes, command=command)
     for remark in remarks:
         _say(f"Note: {remark}")
-    _say(f"Wrote {', '.join(map(str, written))}")
+    _say(f"Wrote {', '.join(path.name for path in written)} to {out}")
 
 
-# Data ---------------------------------------------------------------------------------------
-
-
-@dataclass
-class Table:
-    """Numeric features, outputs and the domain of each row, with notes on how they came about."""
-
-    X: np.ndarray
-    y: np.ndarray
-    domains: np.ndarray
-    notes: list = field(default_factory=list)
-
-
-def _diabetes(args):
-    """Six tasks from sex and tertile of age; needs nothing but scikit-learn."""
-    from sklearn.datasets import load_diabetes
-
-    if args.target_column or args.domain_column:
-        raise InputError("--target-column and --domain-column need a file; none was given.")
-    args.target_size = DEMO_TARGET_SIZE if args.target_size is None else args.target_size
-    X, y = load_diabetes(return_X_y=True, scaled=False)
-    note = (
-        f"Data: scikit-learn's diabetes data, {len(X)} patients; predicted is the progression of "
-        "the disease after a year. Groups: sex x tertile of age."
-    )
-    return Table(X, y, _sex_by_age(sex=X[:, 1], age=X[:, 0]), [note])
-
-
-def _sex_by_age(sex, age):
-    tertile = np.searchsorted(np.quantile(age, [1 / 3, 2 / 3]), age, side="right")
-    spans = {k: f"{age[tertile == k].min():.0f}-{age[tertile == k].max():.0f}" for k in range(3)}
-    return np.array([f"sex {s:.0f}, age {spans[k]}" for s, k in zip(sex, tertile, strict=True)])
-
-
-def _read(args):
-    """Table from a file: rows without outcome or domain dropped, text columns one-hot encoded."""
-    _require_columns(args)
-    frame = _read_frame(args.file)
-    for column in [*args.target_column, args.domain_column]:
-        _check_column(column, frame.columns)
-    frame, notes = _drop_incomplete(frame, [*args.target_column, args.domain_column])
-    y = _numbers(frame[args.target_column], "--target-column")
-    features = frame.drop(columns=[*args.target_column, args.domain_column])
-    features, notes = _encode(features, notes)
-    features, notes = _drop_constant(features, notes)
-    X = _numbers(features)
-    notes += _note_missing(features)
-    return Table(X, y, _labels(frame[args.domain_column]), notes)
-
-
-def _require_columns(args):
-    missing = [
-        option
-        for option, value in (
-            ("--target-column", args.target_column),
-            ("--domain-column", args.domain_column),
-        )
-        if not value
-    ]
-    if missing:
-        raise InputError(f"with a file, {' and '.join(missing)} must say which column is meant.")
-    if args.domain_column in args.target_column:
-        raise InputError(f"--target-column and --domain-column are both {args.domain_column!r}.")
-
-
-def _read_frame(path):
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise InputError("reading a file needs pandas: run `pip install pandas`.") from error
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
-    suffix = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
-    if suffix not in readers:
-        raise InputError(f"{path} must end in .csv, .csv.gz or .parquet.")
-    try:
-        return readers[suffix](path)
-    except ImportError as error:
-        raise InputError("reading Parquet needs pyarrow: run `pip install pyarrow`.") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-
-
-def _check_column(column, columns):
-    if column not in columns:
-        raise InputError(
-            f"the file has no column {column!r}{did_you_mean(column, columns)} "
-            f"It has {', '.join(map(str, columns[:20]))}{', ...' if len(columns) > 20 else ''}."
-        )
-
-
-def _drop_incomplete(frame, columns):
-    complete = frame[columns].notna().all(axis=1)
-    if not complete.any():
-        raise InputError(f"no row has a value in each of the columns {', '.join(columns)}.")
-    n_dropped = len(frame) - int(complete.sum())
-    notes = [f"Note: dropped {n_dropped} rows without {' or '.join(columns)}."] if n_dropped else []
-    return frame[complete], notes
-
-
-def _encode(features, notes):
-    """One-hot columns of text, without the first category, which the others are compared with."""
-    import pandas as pd
-
-    text = [c for c in features if not pd.api.types.is_numeric_dtype(features[c])]
-    useless = [c for c in text if not _is_category(features[c])]
-    if useless:
-        notes.append(
-            f"Note: left out {', '.join(map(str, useless))}: dates, or text with more than "
-            f"{MAX_CATEGORIES} different values."
-        )
-    text = [c for c in text if c not in useless]
-    if not text:
-        return features.drop(columns=useless), notes
-    notes.append(f"Note: one-hot encoded {', '.join(map(str, text))}; missing text is a category.")
-    filled = features.drop(columns=useless)
-    # Missing text is information of its own, and a median of text there is none.
-    filled[text] = filled[text].astype(object).where(filled[text].notna(), "(missing)").astype(str)
-    return pd.get_dummies(filled, columns=text, drop_first=True, dtype=float), notes
-
-
-def _is_category(column):
-    is_date = column.dtype.kind in "mM"
-    return not is_date and column.nunique() <= MAX_CATEGORIES
-
-
-def _drop_constant(features, notes):
-    constant = [column for column in features if features[column].nunique() <= 1]
-    if constant:
-        notes.append(f"Note: left out {', '.join(map(str, constant))}: constant.")
-    features = features.drop(columns=constant)
-    if features.shape[1] == 0:
-        raise InputError("no feature is left to predict from; the file needs more columns.")
-    return features, notes
-
-
-def _note_missing(features):
-    missing = features.isna().sum()
-    missing = missing[missing > 0]
-    if missing.empty:
+def _note_sources_only(comparison, table, target):
+    others = [label for label in np.unique(table.domains) if label not in comparison.targets]
+    if target is not None or not others:
         return []
-    columns = ", ".join(f"{column} ({count})" for column, count in missing.items())
     return [
-        f"Note: imputed {missing.sum()} missing cells by the median of the column's training rows, "
-        f"of all groups: {columns}."
+        f"Note: sources only, never the target, for want of rows or of variation in the outcome: "
+        f"{', '.join(others)}."
     ]
-
-
-def _numbers(frame, option=None):
-    """Columns as floats; what is no finite number is an error that names the column."""
-    import pandas as pd
-
-    numbers = frame.apply(pd.to_numeric, errors="coerce").astype(float)
-    for name in frame:
-        wrong = frame[name][(numbers[name].isna() & frame[name].notna()) | np.isinf(numbers[name])]
-        if len(wrong):
-            remedy = "; regression needs numbers" if option else "; correct the file"
-            raise InputError(
-                f"{f'{option} ' if option else 'column '}{name!r} must hold finite numbers, but "
-                f"it holds {str(wrong.iloc[0])!r}{remedy}."
-            )
-    return numbers.to_numpy()
-
-
-def _labels(column):
-    """Domain labels as text; whole numbers without the .0 that missing values gave them."""
-    if column.dtype.kind == "f" and (column % 1 == 0).all():
-        column = column.astype(int)
-    return column.astype(str).to_numpy(dtype=str)
 
 
 if __name__ == "__main__":

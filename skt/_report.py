@@ -7,14 +7,26 @@ import io
 import math
 import textwrap
 
-from skt.plots import ComparisonDisplay, SourceWeightsDisplay, figure_size
+from skt.plots import ComparisonDisplay, SourceWeightsDisplay, SourceWeightsMapDisplay
 
-__all__ = ["text_report", "write_report"]
+__all__ = ["setting", "text_report", "write_report"]
 
 NO_PLOTS = "no figures: matplotlib is not installed (pip install scikit-transfer[plot])"
 LINE = 88
 # A square of weights wider than this does not fit a terminal.
 WIDEST_SQUARE = 9
+
+
+def setting(comparison):
+    """One sentence on what was compared."""
+    sizes = sorted(set(comparison.target_sizes.values()))
+    rows = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    many = len(comparison.targets) > 1
+    who = "each group in turn is the target" if many else f"the target is {comparison.targets[0]}"
+    return (
+        f"Split: {who}; {rows} of its rows and all rows of the other groups train, the rest of "
+        f"its rows test; {comparison.n_repeats} random splits."
+    )
 
 
 def text_report(comparison):
@@ -32,7 +44,7 @@ def text_report(comparison):
     """
     parts = [_text_table(_loss_table(comparison)), LOSS_NOTE]
     parts += [
-        f"\n{title}\n{_text_table(table)}" for title, table in _weight_tables(comparison).items()
+        f"\n{title}\n{_text_table(table)}" for title, table in _weight_tables(comparison).values()
     ]
     parts += ["", *_failures(comparison), textwrap.fill(comparison.verdict, LINE)]
     return "\n".join(parts)
@@ -60,7 +72,7 @@ def write_report(comparison, out, *, notes=(), command=""):
         What could not be drawn, and why.
     """
     out.mkdir(parents=True, exist_ok=True)
-    # Tables first: nothing that a figure does may lose them.
+    # Tables first: whatever a figure does, they are there.
     written = [_write_csv(out / "table.csv", comparison.summary)]
     if len(comparison.targets) > 1:
         written.append(_write_csv(out / "targets.csv", comparison.by_target))
@@ -73,9 +85,9 @@ def write_report(comparison, out, *, notes=(), command=""):
 
 
 LOSS_NOTE = (
-    "loss: mean squared error on held-out target rows; 1 = predicting the target's training mean\n"
-    "+/-: one standard error, over random splits and held-out rows; ratio and paired difference:\n"
-    "to target-only ridge"
+    "loss: mean squared error on held-out target rows; 1 = predicting the mean of the target's\n"
+    "training rows; +/-: one standard error, over random splits and held-out rows; ratio and\n"
+    "difference (paired): to target-only ridge"
 )
 
 
@@ -102,11 +114,28 @@ def _against_baseline(row, baseline):
     return [_number(row["ratio"]), difference, _number(row["difference_error"])]
 
 
+def _target_table(comparison):
+    """Ratios of each target, with what the methods make of its rows."""
+    rivals = [method for method in comparison.methods if method != comparison.baseline]
+    cells = {(row["target"], row["method"]): row for row in comparison.by_target}
+    rows = [
+        [target, str(size), *(_ratio(cells, target, method, comparison) for method in rivals)]
+        for target, size in comparison.target_sizes.items()
+    ]
+    return [["target", "training rows", *rivals], *rows]
+
+
+def _ratio(cells, target, method, comparison):
+    row, reference = cells[target, method], cells[target, comparison.baseline]["mean"]
+    error = row["difference_error"] / reference if reference else math.nan
+    return f"{_number(row['ratio'], '.2f')} +/- {_number(error, '.2f')}"
+
+
 def _weight_tables(comparison):
-    """Tables of weights by title, one for each method that weighs its sources."""
+    """Title and table of weights, by each method that weighs its sources."""
     methods = dict.fromkeys(row["method"] for row in comparison.source_weights)
     table = _weights_of_one if len(comparison.targets) == 1 else _weights_of_each
-    return {title: rows for method in methods for title, rows in [table(comparison, method)]}
+    return {method: table(comparison, method) for method in methods}
 
 
 def _weights_of_one(comparison, method):
@@ -208,18 +237,21 @@ def _figures(comparison):
 
 def _displays(comparison):
     displays = {"losses": ComparisonDisplay.from_comparison(comparison)}
-    if len(comparison.targets) == 1:
-        for method in dict.fromkeys(row["method"] for row in comparison.source_weights):
-            name = f"weights-{method}".replace(" ", "-").replace("/", "-")
-            displays[name] = SourceWeightsDisplay.from_comparison(comparison, method)
+    single = len(comparison.targets) == 1
+    kind = SourceWeightsDisplay if single else SourceWeightsMapDisplay
+    for method in dict.fromkeys(row["method"] for row in comparison.source_weights):
+        displays[_weights_name(method)] = kind.from_comparison(comparison, method)
     return displays
+
+
+def _weights_name(method):
+    return f"weights-{method}".replace(" ", "-").replace("/", "-")
 
 
 def _draw(display):
     from matplotlib.figure import Figure  # not pyplot: no window system is needed
 
-    n_lines = len(getattr(display, "source_names", getattr(display, "methods", ())))
-    figure = Figure(figsize=figure_size(n_lines), layout="constrained")
+    figure = Figure(figsize=display.figure_size, layout="constrained")
     display.plot(ax=figure.add_subplot())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
@@ -229,55 +261,113 @@ def _draw(display):
 # Page ---------------------------------------------------------------------------------------
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem; border-bottom: 1px solid #ccc; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.verdict { font-size: 1.15rem; font-weight: 600; }
-.verdict { border-left: 4px solid #0072B2; padding-left: 1rem; }
-img { max-width: 100%; } pre { white-space: pre-wrap; background: #f4f4f4; padding: .6rem; }
+:root { color-scheme: light dark;
+  --line: #d5d9de; --soft: #f3f5f7; --dim: #5a6470; --mark: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --line: #3d444d; --soft: #1f242a; --dim: #a3adb8; --mark: #56b4e9; }
+  body { background: #14171a; color: #e6e9ec; }
+}
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 58rem; margin: 2.5rem auto;
+  padding: 0 1.25rem; }
+h1 { font-size: 1.9rem; margin: 0 0 1rem; }
+h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem; }
+.verdict { font-size: 1.15rem; background: var(--soft); border-left: 5px solid var(--mark);
+  border-radius: 4px; padding: .9rem 1.1rem; margin: 0 0 1rem; }
+.dim, figcaption, caption { color: var(--dim); font-size: .9rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
+caption { text-align: left; padding-bottom: .4rem; }
+th, td { padding: .35rem .9rem; border-bottom: 1px solid var(--line); text-align: right; }
+td, tbody th { white-space: nowrap; }
+thead th { border-bottom: 2px solid var(--dim); vertical-align: bottom; }
+th:first-child { text-align: left; padding-left: .2rem; font-weight: inherit; }
+thead th:first-child { font-weight: bold; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; background: white; border-radius: 6px; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .8rem 1rem;
+  border-radius: 4px; }
+@media print {
+  :root { color-scheme: light; --line: #ccc; --soft: white; --dim: #444; --mark: black; }
+  body { margin: 0; max-width: none; font-size: 11pt; background: white; color: black; }
+  figure, tr, .verdict { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 
 def _html_page(comparison, figures, notes, command):
     sections = [
         "<h1>Does transfer help?</h1>",
-        f'<p class="verdict">{html.escape(comparison.verdict)}</p>',
+        f'<p class="verdict">{_html(comparison.verdict)}</p>',
+        f"<p>{_html(setting(comparison))}</p>",
+        "<h2>Losses</h2>",
+        _html_figure(figures, "losses", "Filled points lie clear of the dashed line."),
         _html_table(_loss_table(comparison)),
-        f"<p>{html.escape(LOSS_NOTE).replace(chr(10), '<br>')}</p>",
-        *(_html_image(name, image) for name, image in figures.items()),
-        *_html_weights(comparison),
-        _html_list("Failures", _failures(comparison)),
-        _html_list("Notes on the data", notes),
-        f"<h2>Again</h2><pre>{html.escape(command)}</pre>" if command else "",
+        f'<p class="dim">{_html(LOSS_NOTE)}.</p>',
+        *_html_targets(comparison),
+        *_html_weights(comparison, figures),
+        _html_list("Fits that failed", _failures(comparison)),
+        _html_list("Data", notes),
+        f"<h2>The command</h2><pre>{html.escape(command)}</pre>" if command else "",
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Does transfer help?</title><style>{STYLE}</style></head><body>\n"
-        + "\n".join(sections)
+        + "\n".join(filter(None, sections))
         + "\n</body></html>\n"
     )
 
 
-def _html_weights(comparison):
-    for title, table in _weight_tables(comparison).items():
-        yield f"<h2>{html.escape(title)}</h2>{_html_table(table)}"
+def _html(text):
+    return html.escape(text).replace("+/-", "±")
 
 
-def _html_table(table):
-    header, *rows = (list(map(html.escape, row)) for row in table)
-    head = "".join(f"<th>{cell}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _html_targets(comparison):
+    if len(comparison.targets) > 1:
+        yield "<h2>Each target</h2>"
+        yield _html_table(
+            _target_table(comparison),
+            f"Loss as a ratio to {comparison.baseline}, +/- one standard error: below 1 is a "
+            "gain. Among many targets some look good or bad by chance.",
+        )
 
 
-def _html_image(name, image):
-    data = base64.b64encode(image).decode()
-    return f'<p><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></p>'
+def _html_weights(comparison, figures):
+    """Weights by method, with a figure where there is one."""
+    tables = _weight_tables(comparison)
+    if tables:
+        yield "<h2>What is borrowed from whom</h2>"
+    for method, (title, table) in tables.items():
+        yield _html_figure(figures, _weights_name(method), f"Weights of {method}.")
+        yield _html_table(table, f"{title}.")
+
+
+def _html_table(table, caption=""):
+    header, *rows = ([_html(cell) for cell in row] for row in table)
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        for name, *cells in rows
+    )
+    caption = f"<caption>{_html(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _html_figure(figures, name, caption):
+    if name not in figures:
+        return ""
+    data = base64.b64encode(figures[name]).decode()
+    return (
+        f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_html(caption)}</figcaption></figure>"
+    )
 
 
 def _html_list(title, lines):
     if not lines:
         return ""
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    items = "".join(f"<li>{_html(line.removeprefix('Note: '))}</li>" for line in lines)
     return f"<h2>{title}</h2><ul>{items}</ul>"

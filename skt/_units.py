@@ -59,7 +59,7 @@ class Units(NamedTuple):
         origin_x, origin_y = self._origin(self.target)
         return Task(
             *(np.array(part) for part in zip(*parts, strict=True)),
-            (target.X - origin_x) / self.scale * _varies(own[1]),
+            (target.X - origin_x) / self.scale * (np.diag(own[1]) > 0),
             (target.y - origin_y) @ self.turn,
             target.weight,
             self.intercept,
@@ -71,11 +71,13 @@ class Units(NamedTuple):
         coef = (combined.coef @ back).T / self.scale
         variances = np.sum(back**2, axis=0)
         origin_x, origin_y = self._origin(self.target)
-        covariance = combined.covariance / np.outer(self.scale, self.scale)
+        with np.errstate(over="ignore"):  # at scales of 1e150 variances are beyond floats
+            covariance = combined.covariance / self.scale[:, None] / self.scale
+            covariance = variances[:, None, None] * covariance
         return Fitted(
             coef,
             origin_y - coef @ origin_x,
-            variances[:, None, None] * covariance,
+            covariance,
             variances * combined.noise,
             float(np.mean(variances)),
             self.target,
@@ -96,11 +98,9 @@ class Units(NamedTuple):
             Sxx = Sxx + m.weight * np.outer(m.mean_X, m.mean_X)
             Sxy = Sxy + m.weight * np.outer(m.mean_X, m.mean_y)
             Syy = Syy + m.weight * np.outer(m.mean_y, m.mean_y)
-        # What is left of a constant column, of a large mean, is rounding error.
-        noise = m.weight * (64 * np.finfo(float).eps * np.abs(m.mean_X)) ** 2
-        kept = (np.diag(Sxx) > noise) / self.scale
-        Sxx = Sxx * np.outer(kept, kept)
-        return m.weight, Sxx, kept[:, None] * Sxy @ self.turn, self.turn.T @ Syy @ self.turn
+        x = _varies(Sxx, m.mean_X, m.weight) / self.scale
+        turn = _varies(Syy, m.mean_y, m.weight)[:, None] * self.turn
+        return m.weight, Sxx * np.outer(x, x), x[:, None] * Sxy @ turn, turn.T @ Syy @ turn
 
     def _model_moments(self, model, own):
         """Return the moments of data on which least squares would have given this model.
@@ -109,15 +109,17 @@ class Units(NamedTuple):
         """
         n_target, Sxx_target, _, Syy_target = own
         coef = np.atleast_2d(model.coef).T * self.scale[:, None] @ self.turn
-        n = n_target * EXACT if model.n_samples is None else float(model.n_samples)
         noise = self._model_noise(model, Syy_target, n_target)
+        design = _full_rank(Sxx_target / n_target)
         if model.covariance is not None:
             covariance = model.covariance * np.outer(self.scale, self.scale)
             Sxx = np.mean(noise) * np.linalg.pinv(covariance, hermitian=True)
+            n = model.n_samples or np.trace(Sxx) / np.trace(design)
         else:
-            Sxx = n * _full_rank(Sxx_target / n_target)
+            n = model.n_samples or n_target * EXACT
+            Sxx = n * design
         df = max(n - len(coef) - self.intercept, 1.0)
-        return n, Sxx, Sxx @ coef, coef.T @ Sxx @ coef + df * np.diag(noise)
+        return float(n), Sxx, Sxx @ coef, coef.T @ Sxx @ coef + df * np.diag(noise)
 
     def _model_noise(self, model, Syy_target, n_target):
         """Return the model's residual variances, half the target's variance if not known."""
@@ -127,8 +129,9 @@ class Units(NamedTuple):
         return np.diag(self.turn.T @ np.diag(variance) @ self.turn)
 
 
-def _varies(Sxx):
-    return np.diag(Sxx) > 0
+def _varies(S, mean, weight):
+    """Return which columns vary: what is left of a constant, of a large mean, is rounding."""
+    return np.diag(S) > weight * (64 * np.finfo(float).eps * np.abs(mean)) ** 2
 
 
 def _full_rank(design):

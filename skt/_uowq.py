@@ -242,14 +242,22 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         _check_option("combination", self.combination, COMBINATIONS)
         if isinstance(self.weights, str):
             _check_option("weights", self.weights, WEIGHTS)
-        if self.alpha != "auto" and not (
-            isinstance(self.alpha, numbers.Real) and 0 <= self.alpha < np.inf
-        ):
+        is_number = isinstance(self.alpha, numbers.Real) and 0 <= self.alpha < np.inf
+        if not is_number and not (isinstance(self.alpha, str) and self.alpha == "auto"):
             raise ValueError(f"alpha must be 'auto' or a number >= 0; got {self.alpha!r}.")
+        if not isinstance(self.fit_intercept, bool | np.bool_):
+            raise ValueError(f"fit_intercept must be True or False; got {self.fit_intercept!r}.")
         if self.constraints is not None and not callable(self.constraints):
             raise TypeError(
                 "constraints must be a callable from the source weights to a list of cvxpy "
                 f"constraints; got {type(self.constraints).__name__}."
+            )
+        if self.constraints is not None and not (
+            isinstance(self.weights, str) and self.weights == "eb"
+        ):
+            raise ValueError(
+                "constraints go with weights='eb': given weights leave nothing to constrain, and "
+                "the other rules solve programmes of their own."
             )
         if self.combination == "matrix" and self._needs_scalar():
             raise ValueError(
@@ -268,6 +276,11 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         """Return given weights as an array, or the name of the rule."""
         if isinstance(self.weights, str):
             return self.weights
+        if isinstance(self.weights, dict):
+            raise TypeError(
+                "weights is a dict; give an array of one weight per source, in the order of "
+                f"source_names_: {', '.join(names)}."
+            )
         weights = np.asarray(self.weights, dtype=np.float64)
         if weights.shape != (len(names),):
             raise ValueError(
@@ -282,12 +295,12 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         """Choose the combination; the rule is in the docstring of the class."""
         alpha, guard = (None if self.alpha == "auto" else float(self.alpha)), self.guard is not None
         d = n_parameters(task.Sxx)
-        ample = task.rows[0] >= max(1.25 * d, d + 3)
-        if len(task.n) == 1:
-            if ample:
+        ample = task.rows[0] >= d + 2
+        if len(task.n) == 1 or not np.any(task.Sxy):  # no sources, or nothing to explain
+            if ample and np.any(task.Sxy):
                 return "ridge", matrix_combination(task, alpha=alpha, guard=False)
             return "ridge", ridge_combination(task, alpha=alpha)
-        if task.rows[0] < (2 if self.fit_intercept else 1):
+        if task.rows[0] < (2 if self.fit_intercept else 1) or not np.any(task.Sxx[0]):
             _warn_source_only(len(task.X))
             return "source-only", source_only_combination(task)
         if (
@@ -345,9 +358,9 @@ def _warn_not_converged(n_iter):
 
 def _warn_source_only(n_rows):
     warnings.warn(
-        f"The target has {n_rows} row{'s' * (n_rows > 1)}, too few for slopes of its own: the "
-        "slopes come from the sources alone, the intercept from the target. Two more target "
-        "rows would let the fit check the sources.",
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell slopes (fewer than three "
+        "rows, or no feature varies): the slopes come from the sources alone, the intercept "
+        "from the target. A few more target rows would let the fit check the sources.",
         UserWarning,
         stacklevel=4,
     )

@@ -5,13 +5,16 @@ import math
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-__all__ = ["ComparisonDisplay", "SourceWeightsDisplay"]
+__all__ = ["ComparisonDisplay", "SourceWeightsDisplay", "SourceWeightsMapDisplay"]
 
 # Blue and orange of Okabe and Ito: told apart by every eye, and by their grey values.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 # Beyond this many sources the lines move together and the labels shrink.
 MANY_LINES = 30
+# Beyond this many cells in a line their numbers no longer fit.
+MANY_CELLS = 12
+WEIGHT_LABEL = "weight of one source row (a target row counts 1)"
 
 
 class ComparisonDisplay:
@@ -57,9 +60,14 @@ class ComparisonDisplay:
             comparison.baseline,
         )
 
+    @property
+    def figure_size(self):
+        """Width and height in inches of a figure that holds all labels."""
+        return _size_of_lines(self.methods)
+
     def plot(self, ax=None):
         """Draw on the axes given, or on a new figure."""
-        ax = _axes(ax, n_lines=len(self.methods))
+        ax = _axes(ax, self.figure_size)
         ax.axvline(1.0, color="black", linestyle="--", linewidth=1)
         for row, estimate in enumerate(zip(self.ratios, self.errors, strict=True)):
             _draw_estimate(ax, row, *estimate)
@@ -123,9 +131,14 @@ class SourceWeightsDisplay:
         ]
         return cls([row["source"] for row in rows], [row["weight"] for row in rows])
 
+    @property
+    def figure_size(self):
+        """Width and height in inches of a figure that holds all labels."""
+        return _size_of_lines(self.source_names)
+
     def plot(self, ax=None):
         """Draw on the axes given, or on a new figure."""
-        ax = _axes(ax, n_lines=len(self.source_names))
+        ax = _axes(ax, self.figure_size)
         order = np.argsort(-np.asarray(self.weights), kind="stable")
         places = np.arange(len(order))
         # The edge keeps a weight of zero and a light grey print visible.
@@ -133,9 +146,76 @@ class SourceWeightsDisplay:
         ax.set_yticks(places, [str(self.source_names[k]) for k in order])
         ax.tick_params(axis="y", labelsize=10 if len(order) <= MANY_LINES else 8)
         ax.set_ylim(len(order) - 0.4, -0.6)
-        ax.set_xlabel("weight of one source row (a target row counts 1)")
+        ax.set_xlabel(WEIGHT_LABEL)
         _remove_frame(ax)
         return _keep(self, ax)
+
+
+class SourceWeightsMapDisplay:
+    """Weight of each source for each target, as a map from light (little) to dark (much).
+
+    One hue whose lightness alone tells the weight: it is read the same by every eye and in
+    black and white. Hatched cells have no weight, such as a target as its own source.
+
+    Parameters
+    ----------
+    targets, source_names : list of str
+        Names of the rows and of the columns.
+    weights : array-like of shape (n_targets, n_sources)
+        What one row of each source counts, where a target row counts 1; nan where there is
+        none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    def __init__(self, targets, source_names, weights):
+        self.targets = targets
+        self.source_names = source_names
+        self.weights = weights
+
+    @classmethod
+    def from_comparison(cls, comparison, method):
+        """Make the display of the mean weights of one method in a comparison."""
+        rows = [row for row in comparison.source_weights if row["method"] == method]
+        weight = {(row["target"], row["source"]): row["weight"] for row in rows}
+        names = list(dict.fromkeys([*comparison.targets, *(row["source"] for row in rows)]))
+        cells = [[weight.get((t, s), math.nan) for s in names] for t in comparison.targets]
+        return cls(comparison.targets, names, np.array(cells))
+
+    @property
+    def figure_size(self):
+        """Width and height in inches of a figure that holds all labels."""
+        cell = 0.55 if len(self.source_names) <= MANY_CELLS else 0.2
+        width, height = (cell * len(names) for names in (self.source_names, self.targets))
+        return max(6.4, 3.4 + width), max(2.4, 1.8 + height)
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        ax.patch.set(facecolor="white", hatch="////", edgecolor="0.75")
+        image = ax.imshow(np.ma.masked_invalid(self.weights), cmap="Blues", vmin=0, aspect="auto")
+        few = len(self.source_names) <= MANY_CELLS
+        size = 10 if few else 7
+        ax.set_yticks(range(len(self.targets)), self.targets, fontsize=size)
+        places, rotation = range(len(self.source_names)), {"rotation": 45, "ha": "right"}
+        ax.set_xticks(places, self.source_names, fontsize=size, rotation_mode="anchor", **rotation)
+        ax.set(xlabel="source", ylabel="target")
+        if few:
+            _write_cells(ax, image)
+        ax.figure.colorbar(image, ax=ax, label=WEIGHT_LABEL.replace(" (", "\n("))
+        return _keep(self, ax)
+
+
+def _write_cells(ax, image):
+    """Write the number into each cell, white on dark ones."""
+    for (row, column), value in np.ma.ndenumerate(image.get_array()):
+        color = "white" if image.norm(value) > 0.55 else "black"
+        ax.text(column, row, f"{value:.2f}", color=color, ha="center", va="center", fontsize=9)
 
 
 def _draw_estimate(ax, row, ratio, error):
@@ -164,17 +244,16 @@ def _mark_sides(ax):
     _remove_frame(ax)
 
 
-def _axes(ax, n_lines):
+def _axes(ax, figure_size):
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt  # the extra `plot`; nothing else needs it
 
-    return plt.subplots(figsize=figure_size(n_lines), layout="constrained")[1]
+    return plt.subplots(figsize=figure_size, layout="constrained")[1]
 
 
-def figure_size(n_lines):
-    """Width and height in inches of a figure with this many labelled lines."""
-    return 6.4, 1.2 + n_lines * (0.25 if n_lines <= MANY_LINES else 0.16)
+def _size_of_lines(labels):
+    return 6.4, 1.2 + len(labels) * (0.25 if len(labels) <= MANY_LINES else 0.16)
 
 
 def _remove_frame(ax):

@@ -66,17 +66,14 @@ def optimal_shares(n: Array, M: Array) -> Array:
 def mallows_shares(M_plug: Array, v_0: float) -> Array:
     """Minimise ``u_s' M_plug u_s + 2 v_0 u_0`` over the simplex: unbiased risk estimation.
 
-    Up to a constant this is ``u'Qu`` with the discrepancy's noise taken off (B3); it is
-    convex as it stands. With ``1'u = 1`` the linear term joins the quadratic one, and a
-    multiple of ``11'`` makes the sum positive definite without moving the solution.
+    Up to a constant this is ``u'Qu`` with the discrepancy's noise taken off (B3). In
+    proportions t of the sources and their total share k it is ``k^2 t'M t - 2 v_0 k``: the best
+    t does not depend on k, and then ``k = v_0 / t'M t``, at most one.
     """
-    K = len(M_plug)
-    linear = np.zeros(K + 1)
-    linear[0] = 2 * v_0
-    P = np.zeros((K + 1, K + 1))
-    P[1:, 1:] = M_plug
-    P += (linear[:, None] + linear) / 2 + 4 * v_0
-    return _normalised_nnls(square_root(P / np.trace(P)))
+    size = max(np.trace(M_plug), 1e-300)
+    t = _normalised_nnls(square_root(M_plug / size))
+    k = min(1.0, v_0 / max(t @ M_plug @ t, 1e-300))
+    return np.concatenate(([1 - k], k * t))
 
 
 def floor_target(u: Array, least: float) -> Array:

@@ -28,10 +28,6 @@ from . import allocation, discrepancy, quadratic, random_effects
 
 Array = NDArray[Any]
 
-# Prior standard deviation of a source's scale around one: estimated freely, scales of many
-# sources are noise; with 0.5, a source that points the wrong way is still turned round.
-SCALE_SPREAD = 0.5
-
 
 class Task(NamedTuple):
     """What a combination is computed from: moments of every domain, rows of the target."""
@@ -63,7 +59,7 @@ class Combination(NamedTuple):
     risk: float
     target_risk: float
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
-    search: random_effects.Convergence = random_effects.Convergence(1, True)
+    search: random_effects.Search = random_effects.Search(0.0, 1, True)
 
 
 def n_parameters(Sxx: Array) -> int:
@@ -76,9 +72,11 @@ def noise_levels(rows: Array, domains: random_effects.Domains) -> tuple[Array, f
     q = domains.B.shape[2]
     df = np.maximum(rows - np.sum(domains.s > 0, axis=1), 0.0) * q
     s2 = np.divide(domains.rss, df, out=np.zeros_like(df), where=df > 0)
-    if not np.any(s2 > 0):
-        return np.ones_like(s2), np.inf
-    return discrepancy.moderated_variances(s2, df)
+    floor = 1e-12 * np.max(domains.fit.sum(axis=1) + domains.rss, initial=0.0) / np.sum(rows)
+    if not np.any(s2 > floor):
+        return np.full_like(s2, floor if floor > 0 else 1.0), np.inf if np.any(df > 0) else 1.0
+    v, target_df = discrepancy.moderated_variances(np.where(s2 > floor, s2, 0.0), df)
+    return np.maximum(v, floor), target_df
 
 
 # --- matrix -------------------------------------------------------------------------------
@@ -95,7 +93,8 @@ def matrix_combination(task: Task, *, alpha: float | None, guard: bool) -> Combi
     d = n_parameters(task.Sxx) * q
     exponent = discrepancy.james_stein_exponent(d, df) if guard and K else 0.0
     prior = None if alpha is None else alpha * task.n[0] / v[0]
-    effects, search = random_effects.fit_effects(domains, noise=v, prior=prior, exponent=exponent)
+    fit = random_effects.choose_effects if K else random_effects.fit_effects
+    effects, search = fit(domains, noise=v, prior=prior, exponent=exponent)
     return _from_effects(task, domains, effects, search)
 
 
@@ -111,7 +110,7 @@ def _from_effects(
     task: Task,
     domains: random_effects.Domains,
     effects: random_effects.Effects,
-    search: random_effects.Convergence,
+    search: random_effects.Search,
 ) -> Combination:
     prediction = random_effects.predict_target(domains, effects)
     penalty = effects.prior * effects.noise[0]
@@ -185,7 +184,7 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
     ridge, ridge_loo = path.coef[path.best], path.loo_residuals[path.best]
     penalty = float(path.penalties[path.best])
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects, search = random_effects.fit_effects(domains, scale_spread=SCALE_SPREAD)
+    effects, search = random_effects.choose_effects(domains)
     mixed = _from_effects(task, domains, effects, search)
     leverage = np.sum((task.X @ mixed.covariance) * task.X, axis=1) / mixed.noise
     leverage += 1 / task.n[0] if task.intercept else 0.0
@@ -219,6 +218,7 @@ def stacking_weight(a: Array, b: Array, weight: Array) -> float:
 
 def ridge_combination(task: Task, *, alpha: float | None) -> Combination:
     """Target-only ridge, its penalty by exact leave-one-out when alpha is None."""
+    K = len(task.n) - 1
     path = target_ridge(task, alpha)
     error = path.loo_error[path.best]
     # At leave-one-out the error is noise plus excess risk; the leverage splits the two.
@@ -230,9 +230,9 @@ def ridge_combination(task: Task, *, alpha: float | None) -> Combination:
     return Combination(
         path.coef[path.best],
         covariance,
-        np.empty(0),
-        np.ones(1),
-        np.empty((0, 0)),
+        np.zeros(K),
+        np.eye(1, K + 1)[0],
+        np.zeros((K, K)),
         noise,
         risk,
         risk,
@@ -273,6 +273,8 @@ def compare_domains(task: Task, alpha: float | None) -> Comparison:
     if ranks[0] < n_parameters(task.Sxx) or (alpha or 0.0) > 0:
         path = target_ridge(task, alpha)
         theta[0] = path.coef[path.best]
+        if np.all(task.rows <= ranks):  # nobody has residuals; the target's errors bound the noise
+            noise = np.full_like(noise, max(path.loo_error[path.best], 1e-12))
     for i in np.flatnonzero(ranks[1:] < p) + 1:
         U = domains.U[i]
         stretch = np.sqrt(p / max(ranks[i], 1))
@@ -335,7 +337,7 @@ def _shares(
         # their part in pooled rows nothing speaks for them.
         pooled = n[0] / np.sum(n)
         shares = allocation.floor_target(allocation.mallows_shares(M_plug, v[0]), pooled)
-        M = discrepancy.debiased(D, v)
+        M = discrepancy.positive_part(discrepancy.debiased(D, v))
     else:  # the paper's plug-in, and what is safest for one or two parameters
         shares = allocation.optimal_shares(n, M)
     if guard and d > 2:

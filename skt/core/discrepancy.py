@@ -34,6 +34,12 @@ def debiased(D: Array, v: Array) -> Array:
     return plug_in(D) - v[0] - np.diag(v[1:])
 
 
+def positive_part(M: Array) -> Array:
+    """Return the nearest positive semi-definite matrix."""
+    e, U = np.linalg.eigh(M)
+    return (U * np.maximum(e, 0)) @ U.T
+
+
 class Components(NamedTuple):
     """Variance components of the differences: ``M = common 11' + diag(own)``."""
 
@@ -87,6 +93,8 @@ def variance_components(D: Array, v: Array, exponent: float = 0.0) -> Components
         value, gradient = _likelihood(Components(c[0], c[1:]), D, v, exponent)
         return value, gradient * c
 
+    unit = v[0]
+    D, v = D / np.sqrt(unit), v / unit
     own = np.maximum(np.mean(D**2, axis=0) - v[0] - v[1:], 0.05 * v[0])
     offset = max(np.mean(np.mean(D, axis=1) ** 2) - v[0] - own.mean() / len(own), 0.05 * v[0])
     starts = [
@@ -105,7 +113,7 @@ def variance_components(D: Array, v: Array, exponent: float = 0.0) -> Components
         for start in starts
     ]
     c = np.exp(min(fits, key=lambda fit: fit.fun).x)
-    c = v[0] * np.where(c <= SMALLEST * 1.01, 0.0, c)
+    c = unit * np.where(c <= SMALLEST * 1.01, 0.0, c)
     return Components(float(c[0]), c[1:])
 
 
@@ -116,7 +124,7 @@ def james_stein_exponent(d: int, df: float) -> float:
     denominator under which borrowing never loses to the target alone, whatever the source.
     With the noise estimated on df degrees of freedom the bound is ``(d - 2) df / (df + 2)``.
     """
-    return max(d - max(d - 2, 0) * df / (df + 2), 0.0) / 2
+    return max(d - max(d - 2, 0) / (1 + 2 / df), 0.0) / 2
 
 
 def james_stein_cap(u: Array, M_plug: Array, n_0: float, d: int, df: float) -> Array:
@@ -130,7 +138,7 @@ def james_stein_cap(u: Array, M_plug: Array, n_0: float, d: int, df: float) -> A
         return u
     v = u[1:] / borrowed
     loss = n_0 * (v @ M_plug @ v)
-    cap = max(d - 2, 0) / d * df / (df + 2) / max(loss, 1e-300)
+    cap = max(d - 2, 0) / d / (1 + 2 / df) / max(loss, 1e-300)
     return u if borrowed <= cap else np.concatenate(([1 - cap], v * cap))
 
 

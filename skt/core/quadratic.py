@@ -34,19 +34,16 @@ def objective(W: Array, Sxx: Array, Sxy: Array, Syy: Array, n: float, alpha: flo
 
 
 def ridge(Sxx: Array, Sxy: Array, penalty: float = 0.0) -> Array:
-    """Minimise ``||Y - X W||^2 + penalty ||W||^2``; the minimum-norm solution at penalty 0.
+    """Minimise ``||Y - X W||^2 + penalty ||W||^2``.
 
-    Columns are brought to unit scale before the decomposition at penalty 0, so that the
-    units of a column never decide which directions count as informed.
+    At penalty 0 the solution of minimum norm in columns of unit length, so that the units of
+    a column never decide which directions count as informed.
     """
     if penalty > 0:
         return np.linalg.solve(Sxx + penalty * np.eye(len(Sxx)), Sxy)
     scale = column_scale(Sxx)
-    s, U = eigenspectrum(Sxx / np.outer(scale, scale))
-    if len(s) == len(Sxx):
-        return (U / s) @ (U.T @ (Sxy / scale[:, None])) / scale[:, None]
-    s, U = eigenspectrum(Sxx)
-    return (U / s) @ (U.T @ Sxy)
+    s, U = eigenspectrum(Sxx / scale[:, None] / scale)
+    return (U / s) @ (U.T @ (Sxy / scale[:, None])) / scale[:, None]
 
 
 def column_scale(Sxx: Array) -> Array:

@@ -34,6 +34,11 @@ from .quadratic import eigenspectrum
 Array = NDArray[Any]
 
 
+# Prior standard deviation of a source's scale around one: estimated freely, scales of many
+# sources are noise; with 0.5, a source that points the wrong way is still turned round.
+SCALE_SPREAD = 0.5
+
+
 class Domains(NamedTuple):
     """Sufficient statistics of K+1 domains, each in its own eigenbasis of r directions."""
 
@@ -118,12 +123,13 @@ def objective(domains: Domains, effects: Effects, exponent: float = 0.0) -> floa
 def _value(domains: Domains, effects: Effects, m: Latent, exponent: float) -> float:
     K, p, q = domains.sizes
     pi, noise, r = effects.prior, effects.noise, domains.s.shape[1]
-    value = np.sum(domains.rss / noise)
-    value += q * ((domains.n[1:] - r) @ np.log(noise[1:]) + np.sum(np.log(m.spread)))
+    value = np.sum(domains.rss / noise) + q * domains.n @ np.log(noise / _own_noise(domains))
+    value += q * np.sum(np.log(m.spread / noise[1:, None]))
     value += np.sum(domains.fit[1:] / m.spread)
     # The target's rows: their own evidence on W_0, and the prior of m that they imply.
-    value += q * domains.n[0] * np.log(noise[0])
-    if pi > 0:
+    if pi == 0:
+        value -= q * np.sum(domains.s[0] > 0) * np.log(noise[0])
+    else:
         value += q * np.sum(np.log1p(domains.s[0] / (pi * noise[0])))
         value += np.sum(domains.fit[0] * pi / (pi * noise[0] + domains.s[0]))
         value -= q * (p - r) * np.log(m.f_rest)
@@ -150,9 +156,11 @@ def _gradient(domains: Domains, effects: Effects, m: Latent, exponent: float) ->
     by_noise = q * (domains.n[1:] - r) / noise - domains.rss[1:] / noise**2
     by_noise += np.sum(by_spread, axis=1)
     if exponent > 0 and len(rho):
-        star, by_own_star = _source_only_variance(domains, effects)
+        star, by_own_star, by_noise_star = _source_only_variance(domains, effects)
         by_common -= 2 * exponent / star
         by_own -= 2 * exponent / star * by_own_star
+        by_noise_0 -= 2 * exponent / star * by_noise_star[0]
+        by_noise -= 2 * exponent / star * by_noise_star[1:]
     return Effects(
         by_prior / 2,
         by_common / 2,
@@ -187,18 +195,31 @@ def _target_gradient(domains: Domains, effects: Effects, m: Latent) -> tuple[flo
     return float(by_prior), float(by_common), float(by_noise)
 
 
-def _source_only_variance(domains: Domains, effects: Effects) -> tuple[float, Array]:
-    """Return v* and its derivative by own; designs enter by their mean eigenvalue."""
+def _own_noise(domains: Domains) -> Array:
+    """Return each domain's own noise variance, about which the likelihood of many rows is flat.
+
+    Measured from there the objective stays of the size of what is being decided, however
+    many rows a source has, and the search does not stop early.
+    """
+    return np.where(domains.rss > 0, domains.rss, 1.0) / np.maximum(domains.n, 1.0)
+
+
+def _source_only_variance(domains: Domains, effects: Effects) -> tuple[float, Array, Array]:
+    """Return v* and its derivatives by own and noise; designs enter by their mean eigenvalue."""
     _, p, _ = domains.sizes
-    v = effects.noise * p / domains.s.sum(axis=1)
-    precision = 1 / (effects.own + v[1:])
-    total = precision.sum()
-    return float(v[0] + effects.common + 1 / total), (precision / total) ** 2
+    level = domains.s.sum(axis=1) / p
+    precision = level[1:] / (effects.noise[1:] + effects.own * level[1:])
+    total = max(precision.sum(), 1e-300)
+    inverse = np.divide(1.0, level, out=np.zeros_like(level), where=level > 0)
+    star = float(inverse[0] * effects.noise[0] + effects.common + 1 / total)
+    by_own = (precision / total) ** 2
+    return star, by_own, inverse * np.concatenate(([1.0], by_own))
 
 
-class Convergence(NamedTuple):
+class Search(NamedTuple):
     """How the search for the parameters ended."""
 
+    objective: float
     n_iter: int
     converged: bool
 
@@ -240,7 +261,7 @@ def fit_effects(
     prior: float | None = None,
     scale_spread: float | None = None,
     exponent: float = 0.0,
-) -> tuple[Effects, Convergence]:
+) -> tuple[Effects, Search]:
     """Maximise the likelihood over the parameters that are not given.
 
     ``noise`` (K+1,) and ``prior`` are estimated when None. With ``scale_spread`` None every
@@ -250,7 +271,7 @@ def fit_effects(
     """
     chart = _Chart(domains, noise, prior, scale_spread)
     if chart.length == 0:
-        return chart.effects(np.empty(0)), Convergence(0, True)
+        return chart.effects(np.empty(0)), Search(0.0, 0, True)
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
         effects = chart.effects(x)
@@ -264,18 +285,49 @@ def fit_effects(
         return value, gradient
 
     fits = [
-        minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=chart.bounds)
+        minimize(
+            value_and_gradient,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=chart.bounds,
+            options={"ftol": 1e-11, "gtol": 1e-6, "maxiter": 500},
+        )
         for start in chart.starts()
     ]
     best = min(fits, key=lambda fit: fit.fun)
-    return chart.effects(best.x), Convergence(best.nit, _is_stationary(best, chart.bounds))
+    return chart.effects(best.x), Search(best.fun, best.nit, _is_stationary(best, chart.bounds))
 
 
 def _is_stationary(fit: Any, bounds: list[tuple[float, float]]) -> bool:
-    """Return whether the gradient vanishes, but where it points out of the bounds."""
+    """Return whether the gradient vanishes, but where it points out of the bounds.
+
+    Coordinates are logarithms: a slope of 0.1 in a log-likelihood is far below its noise.
+    """
     low, high = np.array(bounds).T
     inward = fit.x - np.clip(fit.x - fit.jac, low, high)
-    return bool(fit.success or np.max(np.abs(inward)) < 1e-3 * max(1.0, abs(fit.fun)))
+    return bool(fit.success or np.max(np.abs(inward)) < 0.1)
+
+
+def choose_effects(
+    domains: Domains,
+    *,
+    noise: Array | None = None,
+    prior: float | None = None,
+    exponent: float = 0.0,
+) -> tuple[Effects, Search]:
+    """Fit a common offset, and a free scale per source; return what Akaike's criterion prefers.
+
+    A common offset protects against a bias that all sources share, a free scale against
+    outcomes in other units and sources that point the wrong way. The offset costs one
+    parameter, the scales one for each source.
+    """
+    offset = fit_effects(domains, noise=noise, prior=prior, exponent=exponent)
+    scales = fit_effects(
+        domains, noise=noise, prior=prior, exponent=exponent, scale_spread=SCALE_SPREAD
+    )
+    K = domains.sizes[0]
+    return scales if scales[1].objective + K < offset[1].objective + 1 else offset
 
 
 class _Chart:
@@ -312,6 +364,8 @@ class _Chart:
             for (name, count), end in zip(free.items(), ends, strict=True)
         }
         self.length, self.K = int(ends[-1]), K
+        products = domains.U @ domains.B  # X'Y
+        self.signs = np.where(np.sum(products[1:] * products[0], axis=(1, 2)) < 0, -1.0, 1.0)
 
     def effects(self, x: Array) -> Effects:
         """Return the parameters at coordinates x."""
@@ -350,15 +404,19 @@ class _Chart:
         return list(zip(low, high, strict=True))
 
     def starts(self) -> list[Array]:
-        """Return two starts: sources near the target, and sources far from it."""
-        return [self._start(0.01), self._start(0.3)]
+        """Return starts: sources near the target, far from it, and mirrored where they look it."""
+        starts = [self._start(0.01, np.ones(self.K)), self._start(0.3, np.ones(self.K))]
+        if self.fields["scale"].stop > self.fields["scale"].start and np.any(self.signs < 0):
+            starts.append(self._start(0.01, self.signs))
+        return starts
 
-    def _start(self, own: float) -> Array:
+    def _start(self, own: float, scale: Array) -> Array:
         x = np.empty(self.length)
         x[self.fields["prior"]] = -np.log(self.size)
         x[self.fields["common"]] = np.log(0.1 * self.size)
         x[self.fields["own"]] = np.log(own * self.size)
-        x[self.fields["scale"]] = 1.0
+        if self.fields["scale"].stop > self.fields["scale"].start:
+            x[self.fields["scale"]] = scale
         if self.noise is None:
             x[self.fields["noise"]] = np.log(0.4 * self.output_variance)
         return x

@@ -1,0 +1,369 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import Ridge
+
+from skt.core import combination, random_effects
+from skt.core.combination import (
+    Task,
+    compare_domains,
+    excess_risk,
+    free_scale_combination,
+    matrix_combination,
+    n_parameters,
+    noise_levels,
+    ridge_combination,
+    scalar_combination,
+    source_only_combination,
+    stacking_weight,
+    target_covariance,
+    weights_from_shares,
+)
+
+
+def task_of(rows, weight=None, intercept=True):
+    """The task of domains given as rows (X, Y); weights are those of the target."""
+    w = np.ones(len(rows[0][0])) if weight is None else np.asarray(weight, float)
+    sums = []
+    for k, (X, Y) in enumerate(rows):
+        v = w if k == 0 else np.ones(len(X))
+        if intercept:
+            X, Y = X - np.average(X, axis=0, weights=v), Y - np.average(Y, axis=0, weights=v)
+        if k == 0:
+            target = X, Y
+        sums.append((v.sum(), (X.T * v) @ X, (X.T * v) @ Y, (Y.T * v) @ Y))
+    return Task(*(np.array(part) for part in zip(*sums, strict=True)), *target, w, intercept)
+
+
+def domains_of(rng, sizes=(30, 60, 80), p=5, q=1, shifts=(0.1, 1.0), noise=1.0):
+    W = rng.normal(size=(p, q))
+    rows = []
+    for n, shift in zip(sizes, (0.0, *shifts), strict=False):
+        X = rng.normal(size=(n, p))
+        own = W + shift * rng.normal(size=W.shape)
+        rows.append((X, X @ own + noise * rng.normal(size=(n, q)) + 1.0))
+    return W, rows
+
+
+RULES = {
+    "matrix": lambda task: matrix_combination(task, alpha=None, guard=True),
+    "matrix, flat": lambda task: matrix_combination(task, alpha=0.0, guard=False),
+    "free scale": lambda task: free_scale_combination(task, alpha=None),
+    "scalar": lambda task: scalar_combination(task, weights="eb", alpha=None, guard=True),
+    "sure": lambda task: scalar_combination(task, weights="sure", alpha=None, guard=True),
+    "plugin": lambda task: scalar_combination(task, weights="plugin", alpha=0.1, guard=True),
+    "iterated": lambda task: scalar_combination(task, weights="iterated", alpha=None, guard=True),
+}
+
+
+# Every rule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("sizes", [(30, 60, 80), (9, 60, 80), (5, 60, 3), (30, 2, 80)])
+@pytest.mark.parametrize("q", [1, 3])
+def test_every_combination_is_sound(rng, rule, sizes, q):
+    _, rows = domains_of(rng, sizes, q=q)
+    made = rule(task_of(rows))
+    assert made.coef.shape == (5, q)
+    assert np.isfinite(made.coef).all()
+    assert np.linalg.eigvalsh(made.covariance)[0] > -1e-8 * np.trace(made.covariance)
+    assert 0 < made.risk < np.inf
+    assert 0 < made.target_risk < np.inf
+    assert made.shares.shape == (3,)
+    assert made.discrepancy.shape == (2, 2)
+    assert np.linalg.eigvalsh(made.discrepancy)[0] > -1e-8 * (1 + np.trace(made.discrepancy))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("sizes", [(30, 60, 80), (6, 60, 80)])
+def test_order_of_sources(rng, rule, sizes):
+    _, rows = domains_of(rng, sizes)
+    one, other = rule(task_of(rows)), rule(task_of([rows[0], rows[2], rows[1]]))
+    assert_allclose(other.coef, one.coef, atol=1e-4)
+    assert_allclose(other.weights, one.weights[::-1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_weights_are_copies_of_target_rows(rng, rule):
+    for sizes in ((30, 60, 80), (6, 60, 80)):
+        _, rows = domains_of(rng, sizes)
+        w = rng.integers(1, 4, size=sizes[0])
+        again = np.repeat(np.arange(sizes[0]), w)
+        one = rule(task_of(rows, w))
+        other = rule(task_of([(rows[0][0][again], rows[0][1][again]), *rows[1:]]))
+        assert_allclose(one.coef, other.coef, atol=1e-6)
+        assert_allclose(one.risk, other.risk, rtol=1e-4)
+
+
+# Scalar -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("w", [(0.0, 0.0), (1.0, 1.0), (0.3, 2.5)])
+def test_scalar_minimises_its_objective(rng, alpha, w):
+    _, rows = domains_of(rng, q=2)
+    task = task_of(rows)
+    made = scalar_combination(task, weights=np.array(w), alpha=alpha, guard=True)
+    assert_allclose(made.weights, w, atol=1e-12)
+
+    def value(W):
+        total = alpha * np.sum(W**2)
+        for wi, (X, Y) in zip((1.0, *w), rows, strict=True):
+            X, Y = X - X.mean(0), Y - Y.mean(0)
+            total += wi * np.sum((Y - X @ W) ** 2) / 30
+        return total
+
+    best = value(made.coef)
+    for size in (1e-4, 0.1):
+        for _ in range(30):
+            assert value(made.coef + size * rng.normal(size=(5, 2))) > best
+
+
+def test_scalar_without_weight_is_the_target_alone(rng):
+    _, rows = domains_of(rng)
+    task = task_of(rows)
+    made = scalar_combination(task, weights=np.zeros(2), alpha=0.2, guard=True)
+    theirs = Ridge(0.2 * 30, solver="svd").fit(*rows[0])
+    assert_allclose(made.coef, theirs.coef_.reshape(-1, 1), rtol=1e-8)
+    assert_allclose(made.risk, made.target_risk, rtol=1e-6)
+
+
+def test_risk_of_given_weights_is_exact_at_known_discrepancy(rng):
+    """``A^-1 (sum w_i^2 v_i G_i + sum_ij w_i w_j M_ij G_i J^-1 G_j) A^-1``, by simulation."""
+    _, rows = domains_of(rng, sizes=(30, 60, 80))
+    task = task_of(rows)
+    w = np.array([0.5, 0.2])
+    made = scalar_combination(task, weights=w, alpha=0.0, guard=True)
+    compared = compare_domains(task, 0.0)
+    G = task.Sxx
+    A = G[0] + 0.5 * G[1] + 0.2 * G[2]
+    J = compared.root @ compared.root / compared.noise[0]
+    inner = sum(wi**2 * v * g for wi, v, g in zip((1, 0.5, 0.2), compared.noise, G, strict=True))
+    for i in range(2):
+        for j in range(2):
+            inner = inner + w[i] * w[j] * made.discrepancy[i, j] * (
+                G[i + 1] @ np.linalg.inv(J) @ G[j + 1]
+            )
+    assert_allclose(made.covariance, np.linalg.inv(A) @ inner @ np.linalg.inv(A), rtol=1e-6)
+
+
+def test_comparison_whitens_differences(rng):
+    """Without discrepancy a row of D has variance ``v_0 + v_i``."""
+    squares, expected = [], []
+    for seed in range(60):
+        _, rows = domains_of(
+            np.random.default_rng(seed), sizes=(60, 100, 200), shifts=(0.0, 0.0), p=6
+        )
+        compared = compare_domains(task_of(rows), 0.0)
+        D = compared.differences(compared.theta[0])
+        assert D.shape == (6, 2)
+        squares.append(np.mean(D**2, axis=0))
+        expected.append(compared.v[0] + compared.v[1:])
+    assert_allclose(np.mean(squares, axis=0), np.mean(expected, axis=0), rtol=0.2)
+
+
+def test_source_that_has_seen_few_directions_is_compared_in_those(rng):
+    _, rows = domains_of(rng, sizes=(40, 3, 80), shifts=(0.0, 0.0))
+    task = task_of(rows)
+    compared = compare_domains(task, 0.0)
+    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+    U = domains.U[1][:, domains.s[1] > 0]
+    away = compared.theta[1] - compared.theta[0]
+    assert_allclose(away, U @ (U.T @ away), atol=1e-10)
+
+
+# Free scale: exact leave-one-out -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("n", [4, 8, 20])
+def test_leave_one_out_of_the_mixed_model_is_a_refit(rng, n, intercept):
+    """At fixed parameters, leaving a row out is fitting without it."""
+    _, rows = domains_of(rng, sizes=(n, 60, 80), p=6)
+    task = task_of(rows, intercept=intercept)
+    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+    effects = random_effects.Effects(
+        0.7, 0.2, np.array([0.1, 1.0]), np.array([1.3, -0.4]), np.array([1.0, 0.8, 1.2])
+    )
+    full = random_effects.predict_target(domains, effects)
+    h = np.sum((task.X @ full.covariance) * task.X, axis=1) / effects.noise[0]
+    h += 1 / n if intercept else 0.0
+    ours = (task.Y - task.X @ full.coef)[:, 0] / (1 - h)
+    X, Y = rows[0]
+    for k in range(n):
+        keep = np.arange(n) != k
+        less = task_of([(X[keep], Y[keep]), *rows[1:]], intercept=intercept)
+        d = random_effects.decompose(less.rows, less.Sxx, less.Sxy, less.Syy)
+        W = random_effects.predict_target(d, effects).coef
+        x, y = X[k], Y[k]
+        if intercept:
+            x, y = x - X[keep].mean(0), y - Y[keep].mean(0)
+        assert_allclose(ours[k], (y - x @ W)[0], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("prior", [0.0, 0.7])
+def test_excess_risk_of_a_posterior_is_the_mean_error_on_rows_left_out(rng, intercept, prior):
+    """``x'C_(k) x + v/(n-1)``, with C_(k) the posterior covariance without row k."""
+    n = 25
+    _, rows = domains_of(rng, sizes=(n, 60, 80))
+    effects = random_effects.Effects(
+        prior, 0.2, np.array([0.1, 1.0]), np.ones(2), np.array([1.5, 0.8, 1.2])
+    )
+
+    def covariance(task):
+        d = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+        return random_effects.predict_target(d, effects).covariance
+
+    task = task_of(rows, intercept=intercept)
+    ours = excess_risk(task, covariance(task), 1.5)
+    X, Y = rows[0]
+    theirs = []
+    for k in range(n):
+        keep = np.arange(n) != k
+        less = task_of([(X[keep], Y[keep]), *rows[1:]], intercept=intercept)
+        x = X[k] - X[keep].mean(0) if intercept else X[k]
+        theirs.append(x @ covariance(less) @ x + (1.5 / (n - 1) if intercept else 0.0))
+    assert_allclose(ours, np.mean(theirs), rtol=1e-8)
+
+
+def test_excess_risk_of_weighted_least_squares_is_that_of_rows_left_out(rng):
+    """The error of fixed weights, with bias: the part of the target's noise leaves with a row."""
+    n, w, v = 25, 0.4, 1.5
+    _, rows = domains_of(rng, sizes=(n, 60), shifts=(0.5,))
+    (X, _), (Z, _) = rows
+    B = np.diag(rng.exponential(size=5))  # what the source contributes, noise and bias
+
+    def covariance(X):
+        inverse = np.linalg.inv(X.T @ X + w * Z.T @ Z)
+        return inverse @ (v * X.T @ X + B) @ inverse, inverse
+
+    task = task_of(rows, intercept=False)
+    ours = excess_risk(task, *_swap(covariance(X), v))
+    theirs = [X[k] @ covariance(X[np.arange(n) != k])[0] @ X[k] for k in range(n)]
+    assert_allclose(ours, np.mean(theirs), rtol=1e-8)
+
+
+def _swap(pair, v):
+    covariance, inverse = pair
+    return covariance, v, inverse
+
+
+def test_excess_risk_without_leverage_is_the_plain_quadratic_form(rng):
+    X = rng.normal(size=(2000, 3))
+    task = task_of([(X, X[:, :1])], intercept=False)
+    C = np.diag([1.0, 2.0, 3.0]) * 1e-6
+    assert_allclose(excess_risk(task, C, 1.0), np.mean(np.sum((X @ C) * X, 1)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [1e-12, 1e-6, 1e-3])
+def test_excess_risk_does_not_vanish_at_leverage_one(rng, penalty):
+    """Interpolated rows say nothing of rows to come."""
+    X = rng.normal(size=(5, 20))
+    task = task_of([(X, X[:, :1])])
+    assert excess_risk(task, target_covariance(task, penalty, 1.0), 1.0) > 1.0
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_stacking_weight_is_the_best_convex_combination(rng, weighted):
+    for _ in range(20):
+        a, b = rng.normal(size=(12, 2)), rng.normal(size=(12, 2)) * np.exp(rng.normal())
+        w = rng.uniform(0.1, 2, size=12) if weighted else np.ones(12)
+        t = stacking_weight(a, b, w)
+
+        def error(t):
+            return np.sum(w[:, None] * (t * a + (1 - t) * b) ** 2)
+
+        grid = np.linspace(0, 1, 201)
+        assert 0 <= t <= 1
+        assert error(t) <= min(map(error, grid)) + 1e-12
+    assert stacking_weight(a, a, w) in (0.0, 1.0)
+
+
+def test_free_scale_is_between_its_two_parts(rng):
+    _, rows = domains_of(rng, sizes=(5, 60, 80), p=8)
+    task = task_of(rows)
+    made, alone = free_scale_combination(task, alpha=0.3), ridge_combination(task, alpha=0.3)
+    theirs = Ridge(0.3 * 5, solver="svd").fit(*rows[0])
+    assert_allclose(alone.coef, theirs.coef_.reshape(-1, 1), rtol=1e-8)
+    assert_allclose(made.penalty, 0.3 * 5)
+    assert_allclose(alone.penalty, 0.3 * 5)
+
+
+def test_ridge_chooses_its_penalty_by_leave_one_out(rng):
+    _, rows = domains_of(rng, sizes=(12,), p=8)
+    task = task_of(rows)
+    made = ridge_combination(task, alpha=None)
+    X, Y = rows[0]
+
+    def error(penalty):
+        out = 0.0
+        for k in range(12):
+            keep = np.arange(12) != k
+            model = Ridge(penalty, solver="svd").fit(X[keep], Y[keep])
+            out += float(np.sum((Y[k] - model.predict(X[k : k + 1])) ** 2))
+        return out
+
+    assert error(made.penalty) <= min(map(error, np.geomspace(1e-3, 1e3, 40))) * 1.01
+
+
+def test_target_covariance(rng):
+    _, rows = domains_of(rng)
+    task = task_of(rows)
+    C = target_covariance(task, 2.0, 1.5)
+    assert_allclose(C, 1.5 * np.linalg.inv(task.Sxx[0] + 2 * np.eye(5)), rtol=1e-8)
+    _, rows = domains_of(rng, sizes=(3, 60, 80))
+    flat = target_covariance(task_of(rows), 0.0, 1.0)
+    assert_allclose(flat, np.linalg.pinv(task_of(rows).Sxx[0], rcond=1e-9), rtol=1e-5, atol=1e-8)
+
+
+def test_noise_levels_are_residual_variances(rng):
+    _, rows = domains_of(rng, sizes=(40, 4000, 4000), noise=2.0)
+    task = task_of(rows)
+    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+    v, df = noise_levels(task.rows, domains)
+    assert_allclose(v, 4.0, rtol=0.1)
+    assert df > 34
+    assert np.isfinite(df)
+
+
+def test_noise_levels_without_any_residual(rng):
+    _, rows = domains_of(rng, sizes=(5, 6, 4))
+    task = task_of(rows)
+    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+    v, _ = noise_levels(task.rows, domains)
+    assert np.all(v > 0)
+
+
+def test_number_of_parameters_counts_columns_that_vary_somewhere():
+    S = np.zeros((2, 4, 4))
+    S[0, 0, 0] = S[1, 2, 2] = S[0, 2, 2] = 1.0
+    assert n_parameters(S) == 2
+
+
+def test_weights_from_shares():
+    n = np.array([10.0, 20.0, 5.0])
+    assert_allclose(weights_from_shares(np.array([0.5, 0.5, 0.1]), n), [0.5, 0.4])
+    assert np.isnan(weights_from_shares(np.array([0.0, 0.5, 0.5]), n)).all()
+
+
+def test_source_only_ignores_nothing_it_can_use(rng):
+    W, rows = domains_of(rng, sizes=(1, 200, 200), shifts=(0.1, 0.1))
+    made = source_only_combination(task_of(rows))
+    assert np.sum((made.coef - W) ** 2) < 0.3 * np.sum(W**2)
+    assert_allclose(made.shares[0], 0, atol=1e-12)
+
+
+def test_flat_matrix_combination_without_sources_is_least_squares(rng):
+    _, rows = domains_of(rng, sizes=(30,))
+    made = matrix_combination(task_of(rows), alpha=0.0, guard=False)
+    X, Y = (part - part.mean(0) for part in rows[0])
+    assert_allclose(made.coef, np.linalg.lstsq(X, Y, rcond=None)[0], rtol=1e-8)
+    residual = np.sum((Y - X @ made.coef) ** 2) / 24
+    assert_allclose(made.noise, residual, rtol=0.1)
+    assert_allclose(made.risk, made.target_risk, rtol=1e-9)
+    assert "cvxpy" not in vars(combination)
