@@ -15,7 +15,12 @@ from skt._table import InputError, diabetes, read_table
 PROGRAM = "python -m skt"
 DEMO_TARGET_SIZE = 30
 # What the library calls an option, at the start of its messages.
-OPTIONS = {"target": "--target", "target_size": "--target-size", "methods": "--methods"}
+OPTIONS = {
+    "target": "--target",
+    "target_size": "--target-size",
+    "methods": "--methods",
+    "n_jobs": "--jobs",
+}
 
 
 def main(argv=None):

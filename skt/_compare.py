@@ -356,8 +356,9 @@ class TargetTask:
 def _target_task(name, X, y, sample_domain, target_size):
     check_consistent_length(X, sample_domain)
     target, sources = split_domains(sample_domain, len(X))
+    size = _checked_size(name, target_size, len(target))
     _check_domains(name, y[target], sources)
-    return TargetTask(name, X, y, sample_domain, _checked_size(name, target_size, len(target)))
+    return TargetTask(name, X, y, sample_domain, size)
 
 
 def _check_domains(name, y_target, sources):
@@ -366,10 +367,9 @@ def _check_domains(name, y_target, sources):
             f"comparing needs rows of at least one source, but every row belongs to {name!r}; "
             "stack the rows of the sources and label them in sample_domain."
         )
-    constant = np.ptp(y_target, axis=0) == 0 if len(y_target) else False
-    if np.any(constant):
+    if np.any(np.ptp(y_target, axis=0) == 0):
         raise ValueError(
-            f"y does not vary among the rows of {name!r}: there is nothing to predict."
+            f"the outcome y does not vary among the rows of {name!r}: there is nothing to predict."
         )
 
 
@@ -402,7 +402,7 @@ def _possible_targets(domains, y, target_size):
     labels, counts = np.unique(domains, return_counts=True)
     if len(labels) < 2:
         raise ValueError(
-            f"comparing needs at least two domains, but every row belongs to {labels[0]!r}."
+            f"comparing needs at least two domains, but every row belongs to {str(labels[0])!r}."
         )
     smallest = max(target_size or 0, MIN_TRAIN_ROWS) + MIN_TEST_ROWS
     possible = [

@@ -42,9 +42,10 @@ def text_report(comparison):
     str
         Text of several lines.
     """
-    parts = [_text_table(_loss_table(comparison)), LOSS_NOTE]
+    parts = [_text_table(_loss_table(comparison)), textwrap.fill(LOSS_NOTE, LINE)]
     parts += [
-        f"\n{title}\n{_text_table(table)}" for title, table in _weight_tables(comparison).values()
+        f"\n{textwrap.fill(title, LINE)}\n{_text_table(table)}"
+        for title, table in _weight_tables(comparison).values()
     ]
     parts += ["", *_failures(comparison), textwrap.fill(comparison.verdict, LINE)]
     return "\n".join(parts)
@@ -85,9 +86,13 @@ def write_report(comparison, out, *, notes=(), command=""):
 
 
 LOSS_NOTE = (
-    "loss: mean squared error on held-out target rows; 1 = predicting the mean of the target's\n"
-    "training rows; +/-: one standard error, over random splits and held-out rows; ratio and\n"
-    "difference (paired): to target-only ridge"
+    "loss: mean squared error on held-out target rows, where 1 is predicting the mean of the "
+    "target's training rows; +/-: one standard error, over random splits and held-out rows; ratio "
+    "and difference (paired): to target-only ridge"
+)
+FIGURE_NOTE = (
+    "Filled points lie clear of the dashed line by 2 standard errors. The verdict asks for more, "
+    "since several methods were tried."
 )
 
 
@@ -156,22 +161,22 @@ def _weights_of_each(comparison, method):
     sizes = [s for s in comparison.effective_sample_sizes if s["method"] == method]
     worth = {s["target"]: f"{s['effective_sample_size']:.0f}" for s in sizes}
     title = f"Mean weights of {method}, one source row (a target row counts 1), by target"
-    if len(comparison.targets) > WIDEST_SQUARE:
-        rows = [[target, worth[target]] for target in comparison.targets]
-        return title, [["target", "effective rows"], *rows]
-    return title, _square(comparison, method, worth)
+    square = _square(comparison, method, worth)
+    if len(square[0]) - 2 <= WIDEST_SQUARE:
+        return title, square
+    return title, [["target", "effective rows"], *(list(row) for row in worth.items())]
 
 
 def _square(comparison, method, worth):
     weights = {(w["target"], w["source"]): w["weight"] for w in _weights(comparison, method)}
-    names = list(dict.fromkeys([*comparison.targets, *(source for _, source in weights)]))
-    numbers = [f"[{k}]" for k in range(1, len(names) + 1)]
+    numbers = {name: f"[{k}]" for k, name in enumerate(comparison.targets, start=1)}
+    # Sources that are never a target have no row that says what a number stands for.
+    header = numbers | {source: source for _, source in weights if source not in numbers}
     rows = [
-        [f"{number} {name}", *(_number(weights.get((name, s)), ".2f") for s in names), worth[name]]
-        for number, name in zip(numbers, names, strict=True)
-        if name in worth
+        [f"{number} {name}", *(_number(weights.get((name, s)), ".2f") for s in header), worth[name]]
+        for name, number in numbers.items()
     ]
-    return [["target \\ source", *numbers, "effective rows"], *rows]
+    return [["target \\ source", *header.values(), "effective rows"], *rows]
 
 
 def _weights(comparison, method):
@@ -300,7 +305,7 @@ def _html_page(comparison, figures, notes, command):
         f'<p class="verdict">{_html(comparison.verdict)}</p>',
         f"<p>{_html(setting(comparison))}</p>",
         "<h2>Losses</h2>",
-        _html_figure(figures, "losses", "Filled points lie clear of the dashed line."),
+        _html_figure(figures, "losses", FIGURE_NOTE),
         _html_table(_loss_table(comparison)),
         f'<p class="dim">{_html(LOSS_NOTE)}.</p>',
         *_html_targets(comparison),

@@ -10,6 +10,8 @@ __all__ = ["ComparisonDisplay", "SourceWeightsDisplay", "SourceWeightsMapDisplay
 # Blue and orange of Okabe and Ito: told apart by every eye, and by their grey values.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
+# A ratio beyond this puts the others on top of each other, unless the axis is logarithmic.
+FAR = 3.0
 # Beyond this many sources the lines move together and the labels shrink.
 MANY_LINES = 30
 # Beyond this many cells in a line their numbers no longer fit.
@@ -73,6 +75,7 @@ class ComparisonDisplay:
             _draw_estimate(ax, row, *estimate)
         ax.set_yticks(range(len(self.methods)), self.methods)
         ax.set_ylim(len(self.methods) - 0.4, -0.6)
+        _spread_out(ax, self.ratios)
         ax.set_xlabel(f"loss relative to {self.baseline}; bars: 2 standard errors")
         _mark_sides(ax)
         return _keep(self, ax)
@@ -232,6 +235,19 @@ def _draw_estimate(ax, row, ratio, error):
         markeredgecolor="black" if clear else color,
         capsize=3,
     )
+
+
+def _spread_out(ax, ratios):
+    """Logarithmic axis if one ratio is so large that it would squeeze the others together."""
+    if max(ratios, default=1) <= FAR:
+        return
+    left, right = min(*ratios, 1) / 1.5, max(ratios) * 1.5
+    ax.set_xscale("log")
+    ax.set_xlim(left, right)
+    ticks = [unit * 10.0**power for power in range(-3, 7) for unit in (1, 2, 5)]
+    ax.set_xticks([tick for tick in ticks if left <= tick <= right])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
 
 
 def _mark_sides(ax):

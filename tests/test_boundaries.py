@@ -25,8 +25,9 @@ ARROWS = {
     "_units": {"core"},
     "study": set(),
     "_comparison": {"study", "plots"},
-    "_compare": {"study", "sources", "_comparison", "plots", "_uowq"},
-    "_report": {"_comparison", "_compare", "plots"},
+    "_compare": {"study", "sources", "_comparison", "_uowq"},
+    "_report": {"_comparison", "plots"},
+    "_table": set(),
 }
 FAMILIES = {"_uowq", "_l2sp", "_smart", "_otqms", "_h_ensemble", "_parameter_transfer"}
 FAMILY_MAY = {"sources", "core", "_sklearn", "_base", "_units"}

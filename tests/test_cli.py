@@ -48,7 +48,7 @@ def loss_line(out):
 def test_one_target(run, frame):
     code, out, err = run(frame, "--target", "FR")
     assert code == 0
-    assert "one target; 20 of its rows" in out
+    assert "the target is FR; 20 of its rows" in out
     assert "one-hot encoded sex" in out
     assert float(loss_line(out).split()[4]) > 0  # the ratio
     assert "target-only ridge's error" in out or "No method beats" in out
@@ -181,6 +181,37 @@ def test_weights_of_targets_in_turn(run, frame):
     assert square[2] == ["[3]", "IT", "0.25", "0.50", "-", "65"]
 
 
+@pytest.mark.usefixtures("uowq")
+def test_report_of_targets_in_turn(run, frame, tmp_path):
+    pytest.importorskip("matplotlib")
+    frame.loc[:2, "country"] = "SM"
+    _, out, _ = run(frame, "--methods", "UOWQ", "--out", str(tmp_path / "out"))
+    assert "sources only, never the target, for want of rows" in " ".join(out.split())
+    assert "could not be drawn" not in out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "table.csv",
+        "targets.csv",
+        "weights.csv",
+        "losses.png",
+        "weights-UOWQ.png",
+        "report.html",
+    }
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for wanted in ("Each target", "What is borrowed from whom", "SM", "each group in turn", "±"):
+        assert wanted in page
+    assert page.count("<img") == 2
+    assert "+/-" not in page
+    assert "<script" not in page
+
+
+@pytest.mark.usefixtures("uowq")
+def test_many_targets_fit_the_line(run, frame):
+    frame["country"] = [f"country number {k % 20}" for k in range(len(frame))]
+    _, out, _ = run(frame, "--methods", "UOWQ")
+    assert max(map(len, out.splitlines())) <= 88
+    assert "country number 19" in out
+
+
 def test_seed_decides_the_result(run, frame):
     first, again, other = (run(frame, "--target", "FR", "--seed", s)[1] for s in "112")
     assert first == again
@@ -198,9 +229,14 @@ def test_default_needs_no_file_and_no_pandas(capsys, monkeypatch):
 
 WRONG = {
     "unknown target": (["--target", "FRA"], "did you mean"),
-    "unknown method": (["--methods", "poled ridge"], "did you mean 'pooled ridge'"),
-    "too many target rows": (["--target", "FR", "--target-size", "39"], "from 2 to 38"),
-    "too few repeats": (["--target", "FR", "--repeats", "1"], "n_repeats must be"),
+    "unknown method": (["--methods", "poled ridge"], "--methods must be among 'target-only ridge'"),
+    "too many target rows": (
+        ["--target", "FR", "--target-size", "39"],
+        "--target-size must be a whole number from 2 to 38, since 'FR' has 40 rows",
+    ),
+    "too many target rows for any": (["--target-size", "99"], "error: --target-size must be"),
+    "no process": (["--jobs", "0"], "--jobs"),
+    "column twice": (["--target-column", "outcome"], "names the same column twice"),
     "unknown column": (
         ["--target-column", "outcom"],
         "no column 'outcom'; did you mean 'outcome'?",
@@ -225,10 +261,18 @@ def test_wrong_files(run, frame, tmp_path, capsys):
     columns = ["--target-column", "y", "--domain-column", "d"]
     (tmp_path / "data.txt").write_text("y,d\n1,a\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "twice.csv").write_text("y,y,d\n1,2,a\n")
+    (tmp_path / "semicolons.csv").write_text("y;d;x\n1;a;2\n")
+    (tmp_path / "latin.csv").write_bytes("y,d,å\n1,a,2\n".encode("latin-1"))
+    (tmp_path / "ragged.csv").write_text("y,d,x\n1,a,2\n1,a,2,3\n")
     for name, message in {
         "data.txt": "must end in .csv, .csv.gz or .parquet",
         "empty.csv": "cannot read",
-        "absent.csv": "cannot read",
+        "absent.csv": "there is no file",
+        "twice.csv": "two columns are called 'y'",
+        "semicolons.csv": "its only column is 'y;d;x'; separate columns by commas",
+        "latin.csv": "save it in UTF-8",
+        "ragged.csv": "Expected 3 fields in line 3, saw 4",
     }.items():
         assert main(["compare", str(tmp_path / name), *columns]) == 2
         assert message in capsys.readouterr().err
@@ -243,6 +287,10 @@ def test_wrong_content(run, frame):
         (frame.assign(outcome=np.nan), "no row has a value"),
         (frame[["outcome", "country"]], "no feature is left"),
         (frame.assign(country="FR"), "at least one source"),
+        (
+            frame.assign(outcome=np.where(frame["country"] == "FR", 1.0, frame["outcome"])),
+            "the outcome y does not vary among the rows of 'FR'",
+        ),
     ):
         code, _, err = run(wrong, "--target", "FR")
         assert code == 2
@@ -251,7 +299,7 @@ def test_wrong_content(run, frame):
 
 def test_columns_are_required_with_a_file_and_senseless_without(tmp_path, capsys):
     assert main(["compare", str(tmp_path / "data.csv"), "--domain-column", "d"]) == 2
-    assert "--target-column must say which column" in capsys.readouterr().err
+    assert "there is no file" in capsys.readouterr().err
     assert main(["compare", "--target-column", "y"]) == 2
     assert "need a file" in capsys.readouterr().err
 
@@ -268,7 +316,64 @@ def test_out_that_is_a_file(run, frame, tmp_path):
     code, out, err = run(frame, "--target", "FR", "--out", str(tmp_path / "taken"))
     assert code == 2
     assert "cannot write there" in err
-    assert loss_line(out)  # the result was shown all the same
+    assert "loss" not in out  # said before the work, not after it
+
+
+def test_columns_that_are_not_said(run, frame, tmp_path, capsys):
+    run(frame)
+    assert main(["compare", str(tmp_path / "data.csv"), "--domain-column", "country"]) == 2
+    err = capsys.readouterr().err
+    assert "--target-column must say which column is meant; the file has age, bmi, dose" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--repeats", "1"], "--repeats: must be a whole number of at least 2, not '1'"),
+        (["--seed", "x"], "--seed: must be a whole number of at least 0, not 'x'"),
+        (["--target-col", "y"], "unrecognized arguments: --target-col"),
+    ],
+)
+def test_wrong_arguments_are_one_line(argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", *argv])
+    err = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_row_numbers_are_no_feature(run, frame):
+    plain = run(frame, "--target", "FR")[1]
+    numbered = run(frame.reset_index(names=""), "--target", "FR")[1]
+    assert "left out a column without a name" in numbered
+    assert loss_line(numbered) == loss_line(plain)
+
+
+def test_names_of_any_kind(run, frame):
+    names = {"outcome": "år 2023", "country": "the country", "age": "x\t<y>"}
+    countries = {"FR": "Île-de-France", "DE": "Köln", "IT": "Città"}
+    odd = frame.replace({"country": countries}).rename(columns=names)
+    columns = ("år 2023", "the country")
+    code, out, _ = run(odd, "--target", "Île-de-France", columns=columns)
+    assert code == 0
+    assert loss_line(out) == loss_line(run(frame, "--target", "FR")[1]) or "Île-de-France" in out
+
+
+def test_columns_of_any_kind(run, frame):
+    frame["when"] = pd.date_range("2020-01-01", periods=len(frame))
+    frame["count"] = pd.array([1, None, 2, None] * 40, dtype="Int64")
+    frame["flag"] = pd.array([True, None, False, True] * 40, dtype="boolean")
+    frame["lists"] = [[k] for k in range(len(frame))]
+    code, out, _ = run(frame, "--target", "FR", suffix=".parquet")
+    text = " ".join(out.split())
+    assert code == 0
+    assert "left out when, lists: dates, or text with more" in text
+    assert "count (80), flag (40)" in text
+
+
+def test_two_processes_give_the_same(run, frame):
+    assert run(frame, "--jobs", "2")[1] == run(frame)[1]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["compare", "--help"]])

@@ -1,6 +1,7 @@
 """Displays draw what they are given and keep their axes."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from skt._compare import compare  # noqa: E402
-from skt.plots import ComparisonDisplay, SourceWeightsDisplay  # noqa: E402
+from skt.plots import ComparisonDisplay, SourceWeightsDisplay, SourceWeightsMapDisplay  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,18 @@ def test_point_is_filled_only_when_clear_of_the_reference():
     assert unsure.get_markerfacecolor() == "white"
 
 
+def test_one_awful_method_does_not_squeeze_the_others():
+    names, errors = ["good", "awful"], [0.1, 5.0]
+    near = ComparisonDisplay(names, [0.5, 2.0], errors, "base").plot().ax_
+    far = ComparisonDisplay(names, [0.5, 40.0], errors, "base").plot().ax_
+    alone = ComparisonDisplay(["awful"], [40.0], [5.0], "base").plot().ax_
+    assert alone.get_xlim()[0] < 1
+    assert (near.get_xscale(), far.get_xscale()) == ("linear", "log")
+    far.figure.canvas.draw()
+    ticks = [text.get_text() for text in far.get_xticklabels()]
+    assert ticks == ["0.5", "1", "2", "5", "10", "20", "50"]
+
+
 def test_weights_are_drawn_largest_first():
     display = SourceWeightsDisplay.from_estimator(weighing(["a", "b", "c"], [0.1, 0.9, 0.0]))
     assert labels(display.ax_) == ["b", "a", "c"]
@@ -88,3 +101,43 @@ def test_sixty_names_do_not_overlap():
 def test_estimator_without_weights():
     with pytest.raises(ValueError, match="LinearRegression has none: fit it first"):
         SourceWeightsDisplay.from_estimator(LinearRegression())
+
+
+def rows_of_weights(targets, sources):
+    return [
+        {"target": t, "source": s, "method": "UOWQ", "weight": 0.1 * i + j}
+        for i, t in enumerate(targets)
+        for j, s in enumerate(sources)
+        if s != t
+    ]
+
+
+def map_of(targets, sources):
+    comparison = SimpleNamespace(targets=targets, source_weights=rows_of_weights(targets, sources))
+    return SourceWeightsMapDisplay.from_comparison(comparison, "UOWQ")
+
+
+def test_map_of_weights():
+    display = map_of(["b", "a"], ["a", "b", "only a source"])
+    assert display.source_names == ["b", "a", "only a source"]
+    np.testing.assert_allclose(display.weights, [[np.nan, 0, 2], [1.1, np.nan, 2.1]])
+    ax = display.plot().ax_
+    assert labels(ax) == ["b", "a"]
+    assert [text.get_text() for text in ax.texts] == ["0.00", "2.00", "1.10", "2.10"]
+    assert ax.texts[0].get_color() == "black"
+    assert ax.texts[3].get_color() == "white"
+
+
+def test_map_is_read_in_black_and_white():
+    image = map_of(["a", "b"], ["a", "b"]).plot().ax_.images[0]
+    grey = image.cmap(np.linspace(0, 1, 20))[:, :3] @ [0.299, 0.587, 0.114]
+    assert (np.diff(grey) < 0).all()
+
+
+def test_map_of_forty_names_does_not_overlap():
+    names = [f"group {k}" for k in range(40)]
+    display = map_of(names, names).plot()
+    assert not display.ax_.texts
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))

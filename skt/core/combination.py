@@ -29,6 +29,11 @@ from . import allocation, discrepancy, quadratic, random_effects
 Array = NDArray[Any]
 
 
+# Stands for no penalty: columns have unit variance, so that it moves nothing that the data
+# determine, and leaves at zero what they do not.
+LEAST_ALPHA = 1e-11
+
+
 class Task(NamedTuple):
     """What a combination is computed from: moments of every domain, rows of the target."""
 
@@ -92,7 +97,7 @@ def matrix_combination(task: Task, *, alpha: float | None, guard: bool) -> Combi
     v, df = noise_levels(task.rows, domains)
     d = n_parameters(task.Sxx) * q
     exponent = discrepancy.james_stein_exponent(d, df) if guard and K else 0.0
-    prior = None if alpha is None else alpha * task.n[0] / v[0]
+    prior = None if alpha is None else max(alpha, LEAST_ALPHA) * task.n[0] / v[0]
     fit = random_effects.choose_effects if K else random_effects.fit_effects
     effects, search = fit(domains, noise=v, prior=prior, exponent=exponent)
     return _from_effects(task, domains, effects, search)
@@ -191,7 +196,11 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
     loo = quadratic.loo_residuals(task.Y - task.X @ mixed.coef, leverage[:, None])
     b = stacking_weight(loo, ridge_loo, task.weight)
     shares = b * mixed.shares
-    shares[0] += (1 - b) * np.sum(domains.s[0] / (domains.s[0] + penalty)) / len(ridge)
+    shares[0] += (
+        (1 - b)
+        * np.sum(quadratic.shrinkage(domains.s[0], path.penalties[path.best :][:1]))
+        / len(ridge)
+    )
     return mixed._replace(
         coef=b * mixed.coef + (1 - b) * ridge,
         weights=weights_from_shares(shares, task.n),

@@ -57,7 +57,7 @@ def weighted_moments(w: Array, Sxx: Array, Sxy: Array) -> tuple[Array, Array]:
     return np.tensordot(w, Sxx, 1), np.tensordot(w, Sxy, 1)
 
 
-def _shrinkage(s: Array, penalties: Array) -> Array:
+def shrinkage(s: Array, penalties: Array) -> Array:
     """Return ``s / (s + penalty)``, (len(penalties), r); 0 where both vanish."""
     total = s + penalties[:, None]
     return np.divide(s, total, out=np.zeros_like(total), where=total > 0)
@@ -97,7 +97,7 @@ def ridge_path(
     L, s, Vt = np.linalg.svd(root * X, full_matrices=False)
     # Centring costs one direction; what is left of it is rounding error, not information.
     s = np.where(s > max(X.shape) * np.finfo(float).eps * s.max(initial=0.0), s, 0.0)
-    f = _shrinkage(s**2, penalties)
+    f = shrinkage(s**2, penalties)
     LY = L.T @ (root * Y)
     L = L / root
     fitted = np.einsum("nr,mr,rq->mnq", L, f, LY)

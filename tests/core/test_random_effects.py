@@ -143,7 +143,7 @@ def test_objective_without_a_common_offset(rng, shape):
 
 
 def test_the_prior_fades_into_the_flat_one(rng):
-    rows, domains, e = problem(rng, *SHAPES["long"])
+    _, domains, e = problem(rng, *SHAPES["long"])
     almost = predict_target(domains, e._replace(prior=1e-9))
     flat = predict_target(domains, e._replace(prior=0.0))
     assert_allclose(flat.coef, almost.coef, atol=1e-6)
@@ -262,7 +262,7 @@ def test_limits_of_the_offsets(rng):
 
 
 def test_order_of_sources_does_not_matter(rng):
-    rows, domains, e = problem(rng, *SHAPES["long"])
+    _, domains, e = problem(rng, *SHAPES["long"])
     turned = random_effects.Domains(*(part[[0, 2, 1]] for part in domains))
     f = e._replace(own=e.own[::-1], scale=e.scale[::-1], noise=e.noise[[0, 2, 1]])
     assert_allclose(objective(turned, f), objective(domains, e))
