@@ -1,6 +1,6 @@
 """Transfer learning with scikit-learn: borrow from related data what helps, and no more."""
 
-from ._compare import Comparison, compare
+from ._compare import Comparison, compare, compare_each
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -17,5 +17,6 @@ __all__ = [
     "UnitsWarning",
     "as_sample_domain",
     "compare",
+    "compare_each",
     "stack_domains",
 ]

@@ -178,7 +178,7 @@ def _check_exists(name, existing):
     if name in existing:
         return
     close = get_close_matches(name, existing, n=3)
-    hint = f"; did you mean {_listing(close)}?" if close else ";"
+    hint = f"; did you mean {_listing(close)}?" if close else "."
     raise ValueError(
         f"target {name!r} is not among the labels{hint} They are {_listing(existing)}."
     )

@@ -90,7 +90,7 @@ def test_labels_are_left_as_they_were():
     ("labels", "target", "message"),
     [
         (LABELS, "FRA", "target 'FRA' is not among the labels; did you mean 'FR'? They are 'FR', "),
-        (LABELS, ["FR", "XX"], "target 'XX' is not among the labels; They are 'FR', 'DE', 'IT'."),
+        (LABELS, ["FR", "XX"], "target 'XX' is not among the labels. They are 'FR', 'DE', 'IT'."),
         (LABELS, [], "target is an empty list; expected the label of the target rows."),
         (range(30), 99, "'8', '9' and 20 more."),
         (["a", None, "b"], "a", "labels has 1 missing values among 3"),

@@ -22,6 +22,7 @@ target's own rows,
 and the offset D_i integrated out, source i informs m with precision ``s_i / (v_i + tau_i s_i)``.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -265,13 +266,15 @@ def fit_effects(
     prior: float | None = None,
     scale_spread: float | None = None,
     exponent: float = 0.0,
+    rough: bool = False,
 ) -> tuple[Effects, Search]:
     """Maximise the likelihood over the parameters that are not given.
 
     ``noise`` (K+1,) and ``prior`` are estimated when None. With ``scale_spread`` None every
     rho_i is one and the common offset is estimated; otherwise ``rho_i ~ N(1, scale_spread^2)``
     is estimated, without a common offset: a free scale and a common offset explain the same
-    differences, and few target rows cannot tell them apart.
+    differences, and few target rows cannot tell them apart. ``rough`` stops where the
+    likelihood is known but its maximiser is not, enough to compare models.
     """
     chart = _Chart(domains, noise, prior, scale_spread)
     if chart.length == 0:
@@ -288,18 +291,19 @@ def fit_effects(
             gradient[chart.fields["scale"]] += pull / scale_spread
         return value, gradient
 
-    fits = [
-        minimize(
+    def search(start: Array, ftol: float) -> Any:
+        options = {"ftol": ftol, "gtol": 1e-6, "maxiter": 500}
+        return minimize(
             value_and_gradient,
             start,
             jac=True,
             method="L-BFGS-B",
             bounds=chart.bounds,
-            options={"ftol": 1e-11, "gtol": 1e-6, "maxiter": 500},
+            options=options,
         )
-        for start in chart.starts()
-    ]
-    best = min(fits, key=lambda fit: fit.fun)
+
+    best = min((search(start, 1e-5) for start in chart.starts()), key=lambda fit: fit.fun)
+    best = best if rough else search(best.x, 1e-11)
     return chart.effects(best.x), Search(best.fun, best.nit, _is_stationary(best, chart.bounds))
 
 
@@ -325,17 +329,19 @@ def choose_effects(
     A common offset protects against a bias that all sources share, a free scale against
     outcomes in other units and sources that point the wrong way.
     """
-    offset = fit_effects(domains, noise=noise, prior=prior, exponent=exponent)
-    scales = fit_effects(
-        domains, noise=noise, prior=prior, exponent=exponent, scale_spread=SCALE_SPREAD
-    )
-    K = domains.sizes[0]
+    fit = partial(fit_effects, domains, noise=noise, prior=prior, exponent=exponent)
+    offset, scales = fit(rough=True), fit(rough=True, scale_spread=SCALE_SPREAD)
     evidence = offset[1].objective - scales[1].objective
-    return scales if evidence > SCALE_EVIDENCE * K else offset
+    strong = evidence > SCALE_EVIDENCE * domains.sizes[0]
+    return fit(scale_spread=SCALE_SPREAD) if strong else fit()
 
 
 class _Chart:
-    """Coordinates of the free parameters: logarithms, but for the scales."""
+    """Coordinates of the free parameters: logarithms, but for the scales.
+
+    The logarithm of a noise variance is known to ``1/sqrt(n)``, and measured in that unit: the
+    likelihood is then about as curved in every coordinate, however many rows a source has.
+    """
 
     # Variances are sought within these factors of the size that the data suggest.
     RANGE = np.exp(12.0)
@@ -351,6 +357,7 @@ class _Chart:
         self.noise, self.prior = noise, prior
         total = (domains.fit.sum(axis=1) + domains.rss) / q
         rows = np.maximum(domains.n, 1.0)
+        self.root_n = np.sqrt(rows)
         self.output_variance = np.maximum(total / rows, 1e-12 * np.max(total / rows) + 1e-300)
         # Half the variance of the outputs is taken to be explained, to begin with.
         signal = np.sum(domains.s) / np.sum(rows)
@@ -379,7 +386,7 @@ class _Chart:
             np.exp(part["common"])[0] if len(part["common"]) else 0.0,
             np.exp(part["own"]),
             part["scale"] if len(part["scale"]) else np.ones(self.K),
-            np.exp(part["noise"]) if self.noise is None else self.noise,
+            np.exp(part["noise"] / self.root_n) if self.noise is None else self.noise,
         )
 
     def gradient(self, effects: Effects, by: Effects) -> Array:
@@ -389,6 +396,7 @@ class _Chart:
             value, slope = getattr(effects, name), getattr(by, name)
             if where.stop > where.start:
                 x[where] = slope if name == "scale" else slope * value
+        x[self.fields["noise"]] /= self.root_n if self.noise is None else 1.0
         return x
 
     @property
@@ -405,6 +413,9 @@ class _Chart:
             where = self.fields[name]
             if where.stop > where.start:
                 low[where], high[where] = centre - below, centre + above
+        if self.noise is None:
+            low[self.fields["noise"]] *= self.root_n
+            high[self.fields["noise"]] *= self.root_n
         return list(zip(low, high, strict=True))
 
     def starts(self) -> list[Array]:
@@ -422,7 +433,7 @@ class _Chart:
         if self.fields["scale"].stop > self.fields["scale"].start:
             x[self.fields["scale"]] = scale
         if self.noise is None:
-            x[self.fields["noise"]] = np.log(0.4 * self.output_variance)
+            x[self.fields["noise"]] = self.root_n * np.log(0.4 * self.output_variance)
         return x
 
 

@@ -1,0 +1,75 @@
+"""The documents keep their word: examples run, exports are listed, tables are fresh."""
+
+import ast
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skt
+import skt.datasets
+import skt.plots
+import skt.study
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_examples_of_the_pages_run(page):
+    failures, _ = doctest.testfile(
+        str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+    )
+    assert failures == 0
+
+
+def test_every_export_is_on_the_models_page():
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    modules = {
+        "skt": skt,
+        "skt.datasets": skt.datasets,
+        "skt.plots": skt.plots,
+        "skt.study": skt.study,
+    }
+    missing = [
+        f"{name}.{export}"
+        for name, module in modules.items()
+        for export in module.__all__
+        if f"`{name}.{export}`" not in page
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [*DOCS, ROOT / "README.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def test_python_of_the_readme_is_python():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)
+    assert blocks
+    for block in blocks:
+        ast.parse(block)
+
+
+def test_public_docstrings_have_an_example_and_name_their_parameters():
+    from numpydoc.docscrape import ClassDoc, FunctionDoc
+
+    for name in skt.__all__:
+        thing = getattr(skt, name)
+        if isinstance(thing, type) and issubclass(thing, Warning):
+            continue
+        doc = ClassDoc(thing) if isinstance(thing, type) else FunctionDoc(thing)
+        assert doc["Summary"], name
+        assert doc["Examples"] or name == "Comparison", name
+
+
+def test_tables_of_the_results_are_fresh():
+    run = [sys.executable, "-m", "benchmarks.report", "--check"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
