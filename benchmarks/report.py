@@ -40,9 +40,9 @@ def column_table(name):
     rows = [r for r in load(name)["rows"] if r["group"] == "all"]
     columns = list(rows[0]["columns"])
     lines = [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [
-        f"| {r['method']} | {' | '.join(f'{r["columns"][c]:.3f}' for c in columns)} |" for r in rows
-    ]
+    for r in rows:
+        cells = " | ".join(f"{r['columns'][name]:.3f}" for name in columns)
+        lines.append(f"| {r['method']} | {cells} |")
     return "\n".join(lines)
 
 
@@ -54,7 +54,8 @@ def prediction_table(*names):
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name.removeprefix('uowq_')} | {p['method']} | {p['settings_with_3_rows_per_feature']} | "
+        f"| {name.removeprefix('uowq_')} | {p['method']} | "
+        f"{p['settings_with_3_rows_per_feature']} | "
         f"{p['mean_ratio_of_predicted_to_simulated_risk']:.2f} | "
         f"{p['mean_absolute_log_ratio']:.2f} | {p['settings_with_clear_gain_or_loss']} | "
         f"{p['share_of_them_with_right_sign']:.0%} |"

@@ -230,6 +230,17 @@ def compare_each(
     -------
     Comparison
         Its ``by_target`` has the losses of each target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skt import compare_each
+    >>> rng = np.random.default_rng(0)
+    >>> X, shop = rng.normal(size=(90, 4)), np.repeat(["north", "south", "west"], 30)
+    >>> y = X @ [1.0, 0.5, -1.0, 0.0] + rng.normal(size=90)
+    >>> result = compare_each(X, y, shop, target_size=8, n_repeats=5, progress=False)
+    >>> bool(result.summary[-1]["ratio"] < 1)
+    True
     """
     X, y = _validate(X, y)
     domains = _spelled(domains)

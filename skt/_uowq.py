@@ -30,7 +30,8 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
 
     The sources' coefficients are random around the target's,
     ``W_i = W_0 + c + D_i`` with a common offset ``c ~ N(0, tau_c)`` and an own offset
-    ``D_i ~ N(0, tau_i)``; the variances are estimated by maximum likelihood, guarded as in
+    ``D_i ~ N(0, tau_i)``, or ``W_i = rho_i W_0 + D_i`` where the data give strong evidence that
+    sources are scaled or mirrored; the variances are estimated by maximum likelihood, guarded as in
     James-Stein estimation, and ``coef_`` is the best linear prediction of ``W_0``. With
     ``combination="scalar"`` it is the paper's estimator: one weight per source and
 
@@ -59,8 +60,8 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         "scalar": one weight per source row (the paper). "auto" is "matrix" for
         ``weights="eb"`` without constraints, and "scalar" otherwise: in every design
         simulated, the matrix combination has the lower mean risk (docs/results.md).
-        Where target rows do not exceed features by a quarter, "matrix" also gives each
-        source a free scale and is stacked with target-only ridge by exact leave-one-out.
+        Where target rows do not exceed features, "matrix" also estimates the noise and is
+        stacked with target-only ridge by exact leave-one-out.
     alpha : "auto" or float >= 0, default="auto"
         Ridge penalty of the target part on standardised features, per target row. Raising
         it pulls the target's own part towards zero. "auto": by marginal likelihood where
@@ -140,7 +141,7 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
 
     Examples
     --------
-    Thirty rows of the target and two sources, the second of no use:
+    Thirty rows of the target and two sources, one of no use:
 
     >>> import numpy as np
     >>> from skt import UOWQRegressor, stack_domains
@@ -150,14 +151,16 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     ...     X = rng.normal(size=(n, 15))
     ...     return X, X @ beta + rng.normal(size=n)
     >>> X, y, d = stack_domains(
-    ...     draw(30, beta), {"near": draw(300, beta + 0.1), "far": draw(300, -beta)})
+    ...     draw(30, beta), {"near": draw(300, beta + 0.1), "far": draw(300, rng.normal(size=15))})
     >>> X_test, y_test = draw(1000, beta)
     >>> alone = UOWQRegressor().fit(X[:30], y[:30])
     >>> both = UOWQRegressor().fit(X, y, sample_domain=d)
     >>> print(f"R2 {alone.score(X_test, y_test):.2f} -> {both.score(X_test, y_test):.2f}")
     R2 0.80 -> 0.91
-    >>> dict(zip(both.source_names_, both.source_weights_.round(1).tolist()))
-    {'far': 0.0, 'near': 0.2}
+    >>> for name, weight in zip(both.source_names_, both.source_weights_):
+    ...     print(f"a row of {name!r} counts {abs(weight):.1f} target rows")
+    a row of 'far' counts 0.0 target rows
+    a row of 'near' counts 0.2 target rows
     """
 
     def __init__(
@@ -348,9 +351,9 @@ def _check_option(name, value, options):
 
 def _warn_not_converged(n_iter):
     warnings.warn(
-        f"The likelihood of the variances was not maximised after {n_iter} steps: its gradient "
-        "is above 1e-3 of its size. Weights may be off; check for outliers, or for columns of "
-        "very different scales within a domain.",
+        f"The likelihood of the variances was not maximised after {n_iter} steps (at most 500): "
+        "its slope is above 0.01 sqrt(n_samples). Weights may be off; check for outliers, or for "
+        "columns that are nearly collinear in every domain.",
         ConvergenceWarning,
         stacklevel=3,
     )

@@ -304,17 +304,18 @@ def fit_effects(
 
     best = min((search(start, 1e-5) for start in chart.starts()), key=lambda fit: fit.fun)
     best = best if rough else search(best.x, 1e-11)
-    return chart.effects(best.x), Search(best.fun, best.nit, _is_stationary(best, chart.bounds))
+    converged = _is_stationary(best, chart.bounds, float(np.sum(domains.n)))
+    return chart.effects(best.x), Search(best.fun, best.nit, converged)
 
 
-def _is_stationary(fit: Any, bounds: list[tuple[float, float]]) -> bool:
+def _is_stationary(fit: Any, bounds: list[tuple[float, float]], n: float) -> bool:
     """Return whether the gradient vanishes, but where it points out of the bounds.
 
-    Coordinates are logarithms: a slope of 0.1 in a log-likelihood is far below its noise.
+    Coordinates are logarithms, in which slopes vary by sqrt(n) from sample to sample.
     """
     low, high = np.array(bounds).T
     inward = fit.x - np.clip(fit.x - fit.jac, low, high)
-    return bool(fit.success or np.max(np.abs(inward)) < 0.1)
+    return bool(fit.success or np.max(np.abs(inward)) < 0.01 * np.sqrt(n))
 
 
 def choose_effects(
