@@ -72,7 +72,7 @@ def mallows_shares(M_plug: Array, v_0: float) -> Array:
     """
     size = max(np.trace(M_plug), 1e-300)
     t = _normalised_nnls(square_root(M_plug / size))
-    k = min(1.0, v_0 / max(t @ M_plug @ t, 1e-300))
+    k = min(1.0, v_0 / max(float(t @ M_plug @ t), 1e-300))
     return np.concatenate(([1 - k], k * t))
 
 
