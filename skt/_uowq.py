@@ -84,12 +84,13 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     source_names_ : list of str
         Names of the sources: labels of rows first, then keys of ``sources``.
     source_weights_ : ndarray of shape (n_sources,)
-        Weight of one source row; 1 means that it counts like one target row. It can exceed 1,
-        and is negative for a source that points the wrong way and is turned round. NaN for a
-        model whose number of rows is unknown.
+        Weight of one source row; 1 means that it counts like one target row (from the shares
+        below where weights are matrices). It can exceed 1, and is negative for a source that
+        points the wrong way and is turned round. NaN for a model whose number of rows is
+        unknown.
     source_shares_ : ndarray of shape (n_sources,)
-        Mean part of each source in ``coef_``; what is missing to 1 is the target's part and
-        the pull of the penalty.
+        Mean part of each source in ``coef_``, directions counting as they vary among the
+        target's rows; what is missing to 1 is the target's part and the pull of the penalty.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
         Estimated ``delta_i' J delta_j / d``: differences of coefficients in units of the
         Fisher information of one target row, per coefficient.

@@ -196,11 +196,8 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
     loo = quadratic.loo_residuals(task.Y - task.X @ mixed.coef, leverage[:, None])
     b = stacking_weight(loo, ridge_loo, task.weight)
     shares = b * mixed.shares
-    shares[0] += (
-        (1 - b)
-        * np.sum(quadratic.shrinkage(domains.s[0], path.penalties[path.best :][:1]))
-        / len(ridge)
-    )
+    own = quadratic.shrinkage(domains.s[0], path.penalties[path.best : path.best + 1])[0]
+    shares[0] += (1 - b) * (own @ domains.s[0]) / max(domains.s[0].sum(), 1e-300)
     return mixed._replace(
         coef=b * mixed.coef + (1 - b) * ridge,
         weights=weights_from_shares(shares, task.n),
@@ -418,7 +415,8 @@ def _weighted_least_squares(
     inner += np.einsum("kab,bc,kcd->ad", weighted, metric, mixed)
     inverse = np.linalg.pinv(A, hermitian=True)
     covariance = inverse @ inner @ inverse
-    shares = rows * np.einsum("pq,kqp->k", inverse, task.Sxx) / p
+    design = task.Sxx[0] / max(np.trace(task.Sxx[0]), 1e-300)
+    shares = rows * np.einsum("pq,kqp->k", design @ inverse, task.Sxx)
     noise = compared.noise[0]
     return Combination(
         coef,

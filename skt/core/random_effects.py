@@ -241,8 +241,9 @@ def predict_target(domains: Domains, effects: Effects) -> Prediction:
     """Return the posterior of W_0 and how much of it each domain contributes.
 
     ``W_0 = (I - S) mu + S m`` with ``S = diag(f/g)``: what separates W_0 from m may be the
-    offset c. Domain i enters the prediction through one (p, p) matrix, whose mean diagonal
-    is its share; what shares lack to one is the pull of the prior towards zero.
+    offset c. Domain i enters through one (p, p) matrix; its share is the mean diagonal of that,
+    directions counting as they vary among the target's rows. What shares lack to one is the
+    pull of the prior towards zero.
     """
     m = latent_posterior(domains, effects)
     U, (K, p, _) = domains.U[0], domains.sizes
@@ -252,10 +253,13 @@ def predict_target(domains: Domains, effects: Effects) -> Prediction:
     own = effects.common * S  # Cov(W_0 | m): (1/g)(1 - f/g) = tau_c f/g
     pull = S @ m.covariance
     shares = np.empty(K + 1)
-    shares[1:] = effects.scale * np.einsum("pq,kqp->k", pull, m.information) / p
+    varies = domains.s[0].sum() > 0
+    along = domains.s[0] / domains.s[0].sum() if varies else np.zeros_like(domains.s[0])
+    design = _in_basis(U, along) if varies else np.eye(p) / p
+    shares[1:] = effects.scale * np.einsum("pq,kqp->k", design @ pull, m.information)
     target = (1 - inside) + _diagonal_of(U[None], pull)[0] * m.f
     target *= np.divide(domains.s[0] / effects.noise[0], m.g, out=np.zeros_like(m.g), where=m.g > 0)
-    shares[0] = target.sum() / p
+    shares[0] = along @ target
     return Prediction(coef, pull @ S + own, shares)
 
 
