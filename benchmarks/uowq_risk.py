@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.utils import Bunch
 
 from skt import Moments, UOWQRegressor
 from skt._base import Target
@@ -78,8 +79,8 @@ METHODS = {
 
 
 def excess_risk(fitted, data):
-    error = fitted.coef_ - data.coef
-    return error @ data.covariance @ error
+    error = np.atleast_2d(fitted.coef_ - data["coef"])
+    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
 
 
 def predicted_risk(fitted, data):
@@ -180,6 +181,38 @@ def near_the_switch():
     return designs
 
 
+def several_outputs():
+    """Four outputs, ten features, three sources: discrepancies alike, or by output."""
+    patterns = {
+        "alike, none": (0.0,) * 4,
+        "alike, x1": (1.0,) * 4,
+        "alike, x30": (30.0,) * 4,
+        "by output, 0 0 30 30": (0.0, 0.0, 30.0, 30.0),
+        "by output, 0 .3 3 30": (0.0, 0.3, 3.0, 30.0),
+    }
+    return {
+        f"n0={n}|{name}": partial(four_outputs, levels=levels, n_target=n)
+        for n in (15, 30, 60)
+        for name, levels in patterns.items()
+    }
+
+
+def four_outputs(rng, levels, n_target):
+    """Outputs of one design, each with its own coefficients and discrepancy."""
+    sizes = {"n_target": n_target, "n_source": 200, "n_features": 10}
+    seed = int(rng.integers(2**31))
+    X = make_related_regressions(random_state=seed, **sizes)
+    coef = rng.standard_normal((4, 10))
+    y = np.empty((len(X.y), 4))
+    for name in _names(X):
+        rows = X.sample_domain == name
+        unit = rng.standard_normal((4, 10)) * (name != "target")
+        shift = unit * np.sqrt(np.array(levels) / n_target)[:, None]
+        y[rows] = X.X[rows] @ (coef + shift).T
+    X.y = y + rng.standard_normal(y.shape)
+    return Bunch(**(X | {"coef": coef}))
+
+
 def forced(combination):
     """A method that uses one combination whatever the number of rows."""
 
@@ -200,6 +233,19 @@ def forced(combination):
     return fit
 
 
+OUTPUT_METHODS = {
+    "ridge, target only": ridge,
+    "shared weights (default)": UOWQ(),
+    "weights per output": lambda data: SimpleNamespace(
+        coef_=np.array(
+            [
+                UOWQ().fit(data["X"], y, sample_domain=data["sample_domain"]).coef_
+                for y in data["y"].T
+            ]
+        )
+    ),
+}
+
 SWITCH_METHODS = {
     "ridge, target only": ridge,
     "matrix": forced(partial(matrix_combination, alpha=None, guard=True)),
@@ -212,6 +258,7 @@ WIDE_METHODS = {
 } | {"free scale, stacked (default)": UOWQ()}
 
 STUDIES = {
+    "outputs": (several_outputs, OUTPUT_METHODS, "ridge, target only"),
     "switch": (near_the_switch, SWITCH_METHODS, "ridge, target only"),
     "equal-400": (partial(equal, 400), METHODS, "least squares, target only"),
     "equal-100": (partial(equal, 100), METHODS, "least squares, target only"),
@@ -341,7 +388,8 @@ def main():
             "predictions": [
                 predictions(records, method, baseline)
                 for method in methods
-                if name not in ("wide", "switch") and ("default" in method or method == "eb scalar")
+                if name not in ("wide", "switch", "outputs")
+                and ("default" in method or method == "eb scalar")
             ],
         }
         (RESULTS / f"uowq_{name}.json").write_text(json.dumps(result, indent=1) + "\n")

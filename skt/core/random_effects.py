@@ -128,7 +128,8 @@ def objective(domains: Domains, effects: Effects, exponent: float = 0.0) -> floa
 def _value(domains: Domains, effects: Effects, m: Latent, exponent: float) -> float:
     K, p, q = domains.sizes
     pi, noise, r = effects.prior, effects.noise, domains.s.shape[1]
-    value = np.sum(domains.rss / noise) + q * domains.n @ np.log(noise / _own_noise(domains))
+    value = np.sum(domains.rss / noise - q * domains.n * (domains.rss > 0))
+    value += q * domains.n @ np.log(noise / _own_noise(domains))
     value += q * np.sum(np.log(m.spread / noise[1:, None]))
     value += np.sum(domains.fit[1:] / m.spread)
     # The target's rows: their own evidence on W_0, and the prior of m that they imply.
@@ -206,7 +207,8 @@ def _own_noise(domains: Domains) -> Array:
     Measured from there the objective stays of the size of what is being decided, however
     many rows a source has, and the search does not stop early.
     """
-    return np.where(domains.rss > 0, domains.rss, 1.0) / np.maximum(domains.n, 1.0)
+    q = domains.B.shape[2]
+    return np.where(domains.rss > 0, domains.rss, 1.0) / (q * np.maximum(domains.n, 1.0))
 
 
 def _source_only_variance(domains: Domains, effects: Effects) -> tuple[float, Array, Array]:
@@ -364,6 +366,9 @@ class _Chart:
         rows = np.maximum(domains.n, 1.0)
         self.root_n = np.sqrt(rows)
         self.output_variance = np.maximum(total / rows, 1e-12 * np.max(total / rows) + 1e-300)
+        df = domains.n - np.sum(domains.s > 0, axis=1)
+        residual = domains.rss / (q * np.maximum(df, 1.0))
+        self.noise_start = np.where(df > 2, residual, 0.4 * self.output_variance)
         # Half the variance of the outputs is taken to be explained, to begin with.
         signal = np.sum(domains.s) / np.sum(rows)
         self.size = float(np.mean(self.output_variance) / 2 / max(signal, 1e-300))
@@ -438,7 +443,7 @@ class _Chart:
         if self.fields["scale"].stop > self.fields["scale"].start:
             x[self.fields["scale"]] = scale
         if self.noise is None:
-            x[self.fields["noise"]] = self.root_n * np.log(0.4 * self.output_variance)
+            x[self.fields["noise"]] = self.root_n * np.log(self.noise_start)
         return x
 
 
