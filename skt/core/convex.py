@@ -3,6 +3,7 @@
 Also the independent oracle of the tests for ``allocation``. Notation as there.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,9 @@ def constrained_weights(
 
 
 def _solve(problem: Any) -> float:
-    problem.solve(solver=cp.CLARABEL)
+    with warnings.catch_warnings():  # a line search forgives one inaccurate step
+        warnings.filterwarnings("ignore", "Solution may be inaccurate")
+        problem.solve(solver=cp.CLARABEL)
     if problem.status not in ("optimal", "optimal_inaccurate"):
         raise ValueError(f"No source weights >= 0 satisfy the constraints ({problem.status}).")
     return float(problem.value)

@@ -228,20 +228,22 @@ def test_prediction_at_a_flat_prior_is_random_effects_meta_analysis(rng, shape):
 @every_shape(["long", "several outputs", "wide sources"])
 @pytest.mark.parametrize("flat", [True, False])
 def test_shares_are_mean_parts_of_each_domain(rng, shape, flat):
-    """The prediction is ``sum_i A_i theta_i``; a share is the mean of A_i's diagonal."""
+    """The prediction is ``sum_i A_i theta_i``; a share is ``tr(S A_i) / tr S``, S the design."""
     rows, domains, e = problem(rng, *shape)
     e = e._replace(prior=0.0 if flat else e.prior)
     p, q = shape[1:]
     shares = predict_target(domains, e).shares
+    design = rows[0][0].T @ rows[0][0]
     for i, (X, _) in enumerate(rows):
-        parts = np.empty(p)
+        A = np.empty((p, p))
         for j in range(p):
             B = np.zeros_like(domains.B)
             coef = np.zeros((p, q))
             coef[j, 0] = 1.0
             B[i] = domains.U[i].T @ (X.T @ X @ coef)
-            parts[j] = predict_target(domains._replace(B=B), e).coef[j, 0]
-        assert_allclose(shares[i], parts.mean(), rtol=1e-6, atol=1e-8)
+            A[:, j] = predict_target(domains._replace(B=B), e).coef[:, 0]
+        part = np.trace(design @ A) / np.trace(design)
+        assert_allclose(shares[i], part, rtol=1e-6, atol=1e-8)
     if flat and np.all(e.scale == 1):
         assert_allclose(shares.sum(), 1)
 
