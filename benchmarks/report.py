@@ -86,6 +86,7 @@ TABLES = {
     "unequal": lambda: risk_table("uowq_unequal"),
     "wide": lambda: risk_table("uowq_wide"),
     "switch": lambda: risk_table("uowq_switch"),
+    "outputs": lambda: risk_table("uowq_outputs"),
     "predictions": lambda: prediction_table("uowq_equal-400", "uowq_equal-100", "uowq_unequal"),
     "real data": real_data_tables,
     "cost": cost_table,
