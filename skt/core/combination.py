@@ -64,7 +64,7 @@ class Combination(NamedTuple):
     risk: float
     target_risk: float
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
-    search: random_effects.Search = random_effects.Search(0.0, 1, True)
+    search: random_effects.Search = random_effects.Search(0.0, 1, True, np.empty(0))
 
 
 def n_parameters(Sxx: Array) -> int:

@@ -229,6 +229,7 @@ class Search(NamedTuple):
     objective: float
     n_iter: int
     converged: bool
+    end: Array  # coordinates
 
 
 class Prediction(NamedTuple):
@@ -273,6 +274,7 @@ def fit_effects(
     scale_spread: float | None = None,
     exponent: float = 0.0,
     rough: bool = False,
+    start: Array | None = None,
 ) -> tuple[Effects, Search]:
     """Maximise the likelihood over the parameters that are not given.
 
@@ -280,11 +282,12 @@ def fit_effects(
     rho_i is one and the common offset is estimated; otherwise ``rho_i ~ N(1, scale_spread^2)``
     is estimated, without a common offset: a free scale and a common offset explain the same
     differences, and few target rows cannot tell them apart. ``rough`` stops where the
-    likelihood is known but its maximiser is not, enough to compare models.
+    likelihood is known but its maximiser is not, enough to compare models; ``start`` goes on
+    from the coordinates where such a search ended.
     """
     chart = _Chart(domains, noise, prior, scale_spread)
     if chart.length == 0:
-        return chart.effects(np.empty(0)), Search(0.0, 0, True)
+        return chart.effects(np.empty(0)), Search(0.0, 0, True, np.empty(0))
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
         effects = chart.effects(x)
@@ -308,10 +311,13 @@ def fit_effects(
             options=options,
         )
 
-    best = min((search(start, 1e-5) for start in chart.starts()), key=lambda fit: fit.fun)
-    best = best if rough else search(best.x, 1e-11)
+    if start is None:
+        best = min((search(x, 1e-5) for x in chart.starts()), key=lambda fit: fit.fun)
+        start = best.x
+    if not rough:
+        best = search(start, 1e-11)
     converged = _is_stationary(best, chart.bounds, float(np.sum(domains.n)))
-    return chart.effects(best.x), Search(best.fun, best.nit, converged)
+    return chart.effects(best.x), Search(best.fun, best.nit, converged, best.x)
 
 
 def _is_stationary(fit: Any, bounds: list[tuple[float, float]], n: float) -> bool:
@@ -339,8 +345,9 @@ def choose_effects(
     fit = partial(fit_effects, domains, noise=noise, prior=prior, exponent=exponent)
     offset, scales = fit(rough=True), fit(rough=True, scale_spread=SCALE_SPREAD)
     evidence = offset[1].objective - scales[1].objective
-    strong = evidence > SCALE_EVIDENCE * domains.sizes[0]
-    return fit(scale_spread=SCALE_SPREAD) if strong else fit()
+    if evidence > SCALE_EVIDENCE * domains.sizes[0]:
+        return fit(start=scales[1].end, scale_spread=SCALE_SPREAD)
+    return fit(start=offset[1].end)
 
 
 class _Chart:
