@@ -734,10 +734,11 @@ def simulate(rng, n=40, d=10, shifts=(0.3, 1.0), m=200, unit=None):
     ("options", "worst"),
     [
         ({}, 0.35),
-        pytest.param({"combination": "scalar"}, 0.35, marks=pytest.mark.slow),
-        pytest.param({"weights": "sure"}, 0.4, marks=pytest.mark.slow),
+        ({"combination": "scalar"}, 0.35),
+        ({"weights": "sure"}, 0.4),
     ],
 )
+@pytest.mark.slow
 def test_risk_is_near_the_simulated_risk(options, worst):
     """Within 15 % on average over designs is asked of the default; less of a single design."""
     ratios, target_ratios = [], []
@@ -864,7 +865,8 @@ def test_no_harm(hostile, K, options):
     assert ratio <= 1.02
 
 
-@pytest.mark.parametrize("K", [1, pytest.param(3, marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("K", [1, 3])
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_harm_when_features_exceed_rows(hostile, K):
     """THEORY B4: 1.07 is what the theory allows, its table's worst being 1.064."""

@@ -375,6 +375,7 @@ class _Chart:
         self.output_variance = np.maximum(total / rows, 1e-12 * np.max(total / rows) + 1e-300)
         df = domains.n - np.sum(domains.s > 0, axis=1)
         residual = domains.rss / (q * np.maximum(df, 1.0))
+        residual = np.maximum(residual, np.exp(-15.0) * self.output_variance)
         self.noise_start = np.where(df > 2, residual, 0.4 * self.output_variance)
         # Half the variance of the outputs is taken to be explained, to begin with.
         signal = np.sum(domains.s) / np.sum(rows)
