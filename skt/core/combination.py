@@ -412,7 +412,7 @@ def _weighted_least_squares(
     metric = compared.noise[0] * np.linalg.pinv(compared.root @ compared.root, hermitian=True)
     weighted = w[:, None, None] * task.Sxx[1:]
     mixed = np.tensordot(M, weighted, 1)
-    inner += np.einsum("kab,bc,kcd->ad", weighted, metric, mixed)
+    inner += np.sum(weighted @ metric @ mixed, axis=0)
     inverse = np.linalg.pinv(A, hermitian=True)
     covariance = inverse @ inner @ inverse
     design = task.Sxx[0] / max(np.trace(task.Sxx[0]), 1e-300)
