@@ -352,7 +352,7 @@ def _check_option(name, value, options):
 
 def _warn_not_converged(n_iter):
     warnings.warn(
-        f"The likelihood of the variances was not maximised after {n_iter} steps (at most 500): "
+        f"The likelihood of the variances was not maximised after {n_iter} steps: "
         "its slope is above 0.01 sqrt(n_samples). Weights may be off; check for outliers, or for "
         "columns that are nearly collinear in every domain.",
         ConvergenceWarning,

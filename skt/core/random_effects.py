@@ -301,7 +301,7 @@ def fit_effects(
         return value, gradient
 
     def search(start: Array, ftol: float) -> Any:
-        options: Any = {"ftol": ftol, "gtol": 1e-6, "maxiter": 500}
+        options: Any = {"ftol": ftol, "gtol": 1e-6, "maxiter": 5000}
         return minimize(
             value_and_gradient,
             start,
