@@ -161,7 +161,7 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     >>> for name, weight in zip(both.source_names_, both.source_weights_):
     ...     print(f"a row of {name!r} counts {abs(weight):.1f} target rows")
     a row of 'far' counts 0.0 target rows
-    a row of 'near' counts 0.2 target rows
+    a row of 'near' counts 0.1 target rows
     """
 
     def __init__(
