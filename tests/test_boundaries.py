@@ -29,6 +29,7 @@ ARROWS = {
     "study": {"_describe", "_records", "_summaries"},
     "_comparison": {"_summaries", "plots"},
     "_compare": {"study", "sources", "_comparison", "_uowq"},
+    "reproductions": {"study", "datasets", "core", "_uowq", "reproductions"},
     "_report": {"_comparison", "plots"},
     "_table": set(),
 }
