@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from benchmarks import data, hold_out, peers, registry, report, simulation, timing
 from benchmarks.harness import Costs, Run, Study, command, execute, load
+from skt.study import load_records
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +58,13 @@ def test_part_of_a_study_is_printed_and_not_written(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_records_are_kept_where_it_is_wanted(tmp_path):
+    run = Run(2, records=tmp_path)
+    result = execute(a_study(), run, results=tmp_path)
+    assert len(load_records(tmp_path / "tiny.jsonl")) == 2 * 2 * 2 * 3
+    assert execute(a_study(), run, results=tmp_path)["rows"] == result["rows"]
+
+
 def test_part_that_does_not_exist(tmp_path):
     with pytest.raises(ValueError, match=r"--only must match one of slope\|0, slope\|1; got"):
         execute(a_study(), Run(2, only=("none",)), results=tmp_path)
@@ -91,12 +99,14 @@ def test_things_are_timed_in_turns():
     assert times == (1, 1)
 
 
-def test_command_lists_and_runs_what_is_named(capsys, monkeypatch):
+def test_command_lists_and_runs_what_is_named(capsys, monkeypatch, tmp_path):
     run = []
     monkeypatch.setattr("benchmarks.harness.execute", lambda each, how: run.append((each, how)))
     command([a_study()], ["--list"])
     assert capsys.readouterr().out == "tiny  Does it run?\n"
-    command([a_study()], ["ny", "--repeats", "7", "--jobs", "1"], prefix="ti")
+    folder = str(tmp_path / "new")
+    command([a_study()], ["ny", "--repeats", "7", "--jobs", "1", "--records", folder], prefix="ti")
+    assert run[0][1].records == tmp_path / "new"
     command([a_study()], [])
     assert [(each.name, how.repeats, how.jobs) for each, how in run] == [
         ("tiny", 7, 1),
