@@ -147,7 +147,9 @@ def run_study(
         for repeat in range(n_repeats)
         for method in methods
     ]
-    study = _description(designs, methods, metrics, random_state)
+    # A file must know what its records are of; looking closely takes time.
+    describing = describe if out is not None else _undescribed
+    study = _description(designs, methods, metrics, random_state, describing)
     run = uuid4().hex
     with _records.open_records(out, study) as records:
         missing = [key for key in keys if key not in records.cells]
@@ -250,10 +252,14 @@ def rerun(design, method, seed):
 # Study --------------------------------------------------------------------------------------
 
 
-def _description(designs, methods, metrics, random_state):
+def _undescribed(thing):
+    return None
+
+
+def _description(designs, methods, metrics, random_state, describing):
     """Return what tells this study from others."""
     described = (
-        {name: describe(each) for name, each in members.items()}
+        {name: describing(each) for name, each in members.items()}
         for members in (designs, methods, metrics)
     )
     seed = None if random_state is None else _records.seed_of(_seed_sequence(random_state))
