@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.linear_model import LinearRegression, Ridge
 
 from benchmarks import data, hold_out, peers, registry, report, simulation, timing
@@ -254,6 +255,20 @@ def test_regular_transfer_pulls_towards_the_sources(n_outputs, rng):
     domain = np.repeat(["target", "source"], [10, 50])
     fitted = peers.regular_transfer(data.Split(X, y.copy(), domain, X, y))
     np.testing.assert_allclose(fitted.predict(X), y, atol=1e-6)
+
+
+def test_skada_where_it_is_installed():
+    pytest.importorskip("skada", reason="skada is not installed")
+    split = data.diabetes().draw(np.random.default_rng(0))
+    before = split.y.copy()
+    assert hold_out.relative_loss(peers.reweighted_sources(split), split) < 1
+    np.testing.assert_array_equal(split.y, before)
+    assert not sklearn.get_config()["enable_metadata_routing"]
+
+
+def test_labels_for_skada_are_signs():
+    signs = peers._signs(np.array(["b", "target", "a"]))
+    assert signs[1] < 0 < signs[2] < signs[0]
 
 
 def test_stored_outputs_of_others(tmp_path):
