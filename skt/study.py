@@ -343,7 +343,10 @@ def _data_of(cell, seed):
         _LAST.place = None
         _LAST.data = _draw(cell.design, seed)
         _LAST.place = place
-    return copy.deepcopy(_LAST.data)
+    try:
+        return copy.deepcopy(_LAST.data)
+    except Exception:  # such as a generator or an open file among the data
+        return _draw(cell.design, seed)
 
 
 def _draw(design, seed):
