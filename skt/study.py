@@ -30,6 +30,7 @@ from threadpoolctl import ThreadpoolController
 
 from skt import _records
 from skt._describe import describe, scalar_parameters
+from skt._summaries import mean_and_error as mean_and_error
 from skt._summaries import summarize, summarize_designs, to_latex, to_markdown
 
 __all__ = [

@@ -71,13 +71,6 @@ def test_part_that_does_not_exist(tmp_path):
         execute(a_study(), Run(2, only=("none",)), results=tmp_path)
 
 
-def test_ratio_and_its_error_by_hand():
-    values, base = np.array([1.0, 2.0, np.nan]), np.array([2.0, 2.0, 7.0])
-    ratio, error = simulation.ratios(values, base)
-    assert ratio == 0.75
-    assert error == pytest.approx(np.std([-0.5, 0.5], ddof=1) / np.sqrt(2) / 2)
-
-
 def test_costs_are_held_against_their_bars(tmp_path, capsys):
     costs = Costs(
         "fast",
