@@ -1,152 +1,54 @@
 """Risk of UOWQ in simulation, relative to the target alone (THEORY B2, B3 and B4).
 
-    python -m benchmarks.uowq_risk [equal-400 equal-100 unequal wide] [--repeats 60] [--jobs 2]
+    python -m benchmarks [uowq_equal-400 uowq_equal-100 uowq_unequal uowq_wide] [--repeats 60]
 
-Excess prediction risk ``(b - beta)' Sigma (b - beta)``, averaged over repeats of a setting and
-divided by that of the baseline in the same repeats; then mean and worst over settings. The
-standard error of the mean over settings is from the spread of repeats.
+What is measured: :mod:`benchmarks.simulation`.
 """
 
-import argparse
-import json
 import re
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.utils import Bunch
 
-from skt import Moments, UOWQRegressor
+from benchmarks import simulation
+from benchmarks.harness import Study, command, load
+from benchmarks.simulation import table_of, table_of_columns
+from skt import Moments
 from skt._base import Target
 from skt._units import Units
-from skt.core import allocation
 from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
-from skt.study import run_study
-
-RESULTS = Path(__file__).parent / "results"
-ALPHAS = np.logspace(-4, 4, 41)
-UOWQ = partial(UOWQRegressor, fit_intercept=False)
-
-
-def target_rows(data):
-    rows = data.sample_domain == "target"
-    return data.X[rows], data.y[rows]
-
-
-def least_squares(data):
-    return LinearRegression(fit_intercept=False).fit(*target_rows(data))
-
-
-def ridge(data):
-    return RidgeCV(ALPHAS, fit_intercept=False).fit(*target_rows(data))
-
-
-def pooled(data):
-    return RidgeCV(ALPHAS, fit_intercept=False).fit(data.X, data.y)
-
-
-def oracle(data):
-    """UOWQ as the paper has it: the true discrepancy is known."""
-    n = np.array([np.sum(data.sample_domain == name) for name in _names(data)], dtype=float)
-    shares = allocation.optimal_shares(
-        n * data.noise[0] ** 2 / data.noise**2, data.discrepancy_matrix
-    )
-    weights = allocation.weights_from_shares(shares, n)
-    return UOWQ(weights=weights, alpha=0.0).fit(data.X, data.y, sample_domain=data.sample_domain)
-
-
-def _names(data):
-    return ["target", *(f"source {k}" for k in range(1, len(data.source_coef) + 1))]
-
+from skt.reproductions import uowq
+from skt.reproductions.uowq import COLUMNS, UOWQ, oracle, related, ridge
+from skt.reproductions.uowq import equal_designs as equal
+from skt.reproductions.uowq import unequal_designs as unequal
 
 METHODS = {
-    "least squares, target only": least_squares,
-    "ridge, target only": ridge,
-    "pooled ridge": pooled,
-    "plugin (paper, static)": UOWQ(weights="plugin", guard=None),
-    "iterated (paper, dynamic)": UOWQ(weights="iterated", guard=None),
-    "sure": UOWQ(weights="sure", guard=None),
-    "sure, guarded": UOWQ(weights="sure"),
-    "eb scalar, no guard": UOWQ(combination="scalar", guard=None),
-    "eb scalar": UOWQ(combination="scalar"),
-    "eb matrix, no guard": UOWQ(guard=None),
-    "eb matrix (default)": UOWQ(),
-    "oracle scalar": oracle,
-}
-
-
-def excess_risk(fitted, data):
-    error = np.atleast_2d(fitted.coef_ - data["coef"])
-    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
-
-
-def predicted_risk(fitted, data):
-    return getattr(fitted, "risk_", np.nan)
-
-
-def predicted_gain(fitted, data):
-    return getattr(fitted, "transfer_gain_", np.nan)
-
-
-METRICS = {
-    "risk": excess_risk,
-    "predicted risk": predicted_risk,
-    "predicted gain": predicted_gain,
+    name: (
+        uowq.METHODS
+        | uowq.MATRIX
+        | {"sure, guarded": UOWQ(weights="sure"), "oracle scalar": oracle}
+    )[name]
+    for name in (
+        "least squares, target only",
+        "ridge, target only",
+        "pooled ridge",
+        "plugin (paper, static)",
+        "iterated (paper, dynamic)",
+        "sure",
+        "sure, guarded",
+        "eb scalar, no guard",
+        "eb scalar",
+        "eb matrix, no guard",
+        "eb matrix (default)",
+        "oracle scalar",
+    )
 }
 
 # --- designs ------------------------------------------------------------------------------
-
-COLUMNS = ("x0", "x.3", "x1", "x3", "x30", "mix", "shared", "spread")
-
-
-def discrepancies(column, K):
-    """Discrepancy of each of K sources, in units of the target's own noise."""
-    if column == "mix":
-        return tuple(30.0 * (k % 2) for k in range(K))
-    if column == "spread":
-        return tuple(np.geomspace(0.1, 30.0, K))
-    return (3.0 if column == "shared" else float(column[1:]),) * K
-
-
-def related(rng, column, K, **settings):
-    seed = int(rng.integers(2**31))
-    return make_related_regressions(
-        discrepancy=discrepancies(column, K),
-        shared=column == "shared",
-        random_state=seed,
-        **settings,
-    )
-
-
-def equal(n_source):
-    """105 settings: five sizes, one to eight sources, eight patterns of discrepancy."""
-    return {
-        f"{column}|d={d} n0={n} K={K}": partial(
-            related, column=column, K=K, n_features=d, n_target=n, n_source=n_source
-        )
-        for d, n in ((5, 15), (5, 50), (20, 30), (20, 80), (50, 70))
-        for K in (1, 3, 8)
-        for column in COLUMNS
-        if K > 1 or column.startswith("x")
-    }
-
-
-def unequal():
-    """Random covariances of condition 100, three sources: what differs between domains."""
-    kinds = {
-        "equal": {"n_source": 200},
-        "designs of sources differ": {"n_source": 200, "same_design": False},
-        "designs and noise differ": {"n_source": 200, "same_design": False, "noise_ratio": 2.0},
-        "all differ, 30 rows": {"n_source": 30, "same_design": False, "noise_ratio": 2.0},
-    }
-    return {
-        f"{kind}|{column}": partial(related, column=column, K=3, condition=100.0, **settings)
-        for kind, settings in kinds.items()
-        for column in COLUMNS
-    }
 
 
 def high_dimensional(rng, **settings):
@@ -204,7 +106,7 @@ def four_outputs(rng, levels, n_target):
     X = make_related_regressions(random_state=seed, **sizes)
     coef = rng.standard_normal((4, 10))
     y = np.empty((len(X.y), 4))
-    for name in _names(X):
+    for name in uowq.names(X):
         rows = X.sample_domain == name
         unit = rng.standard_normal((4, 10)) * (name != "target")
         shift = unit * np.sqrt(np.array(levels) / n_target)[:, None]
@@ -223,7 +125,7 @@ def forced(combination):
             name: Moments.from_data(
                 data.X[data.sample_domain == name], data.y[data.sample_domain == name]
             )
-            for name in _names(data)[1:]
+            for name in uowq.names(data)[1:]
         }
         units = Units.of(target, sources, intercept=False)
         return SimpleNamespace(
@@ -257,65 +159,7 @@ WIDE_METHODS = {
     name: METHODS[name] for name in ("ridge, target only", "pooled ridge", "plugin (paper, static)")
 } | {"free scale, stacked (default)": UOWQ()}
 
-STUDIES = {
-    "outputs": (several_outputs, OUTPUT_METHODS, "ridge, target only"),
-    "switch": (near_the_switch, SWITCH_METHODS, "ridge, target only"),
-    "equal-400": (partial(equal, 400), METHODS, "least squares, target only"),
-    "equal-100": (partial(equal, 100), METHODS, "least squares, target only"),
-    "unequal": (unequal, METHODS, "least squares, target only"),
-    "wide": (wide, WIDE_METHODS, "ridge, target only"),
-}
-
-# --- summaries ----------------------------------------------------------------------------
-
-
-def table_of(records, metric="risk"):
-    """Return values as {method: {design: array over repeats}}."""
-    table = {}
-    for r in records:
-        if r["metric"] == metric:
-            table.setdefault(r["method"], {}).setdefault(r["design"], []).append(r["value"])
-    return {m: {d: np.array(v) for d, v in designs.items()} for m, designs in table.items()}
-
-
-def ratios(values, base):
-    """Return ratio of means and its standard error (paired, by the delta method)."""
-    ratio = values.mean() / base.mean()
-    error = np.std(values - ratio * base, ddof=1) / np.sqrt(len(base)) / base.mean()
-    return ratio, error
-
-
-def group_of(name, design):
-    """Wide and unequal designs are reported by the part before the bar, equal ones whole."""
-    return "all" if name.startswith("equal-") else design.split("|")[0]
-
-
-def summarise(name, records, baseline):
-    table = table_of(records)
-    rows = []
-    for method, designs in table.items():
-        groups = {}
-        for design, values in designs.items():
-            pair = ratios(values, table[baseline][design])
-            groups.setdefault(group_of(name, design), []).append((*pair, design))
-        columns = {}
-        for design, values in designs.items():
-            key = design.split("|")[0] if name.startswith("equal-") else design.split("|")[1]
-            columns.setdefault(key, []).append(ratios(values, table[baseline][design])[0])
-        rows += [
-            {
-                "group": group,
-                "method": method,
-                "mean": float(np.mean([r for r, _, _ in cells])),
-                "standard_error": float(np.sqrt(np.sum([e**2 for _, e, _ in cells])) / len(cells)),
-                "worst": float(max(cells)[0]),
-                "worst_error": float(max(cells)[1]),
-                "worst_setting": max(cells)[2],
-                "columns": {k: round(float(np.mean(v)), 3) for k, v in columns.items()},
-            }
-            for group, cells in groups.items()
-        ]
-    return rows
+# --- report -------------------------------------------------------------------------------
 
 
 def rows_per_feature(design):
@@ -345,59 +189,116 @@ def predictions(records, method, baseline):
     }
 
 
-def markdown(rows):
+@dataclass(frozen=True)
+class Report(simulation.Report):
+    """Ratios, and how well the methods named know their own risk."""
+
+    predict: tuple = ()
+
+    def __call__(self, records, run):
+        predicted = [predictions(records, method, self.baseline) for method in self.predict]
+        return super().__call__(records, run) | {"predictions": predicted}
+
+    def show(self, result):
+        return f"{super().show(result)}\n\n{prediction_table({'': result})}"
+
+
+def prediction_table(results):
+    """How well the estimator knows its own risk."""
     lines = [
-        "| group | method | mean | s.e. | worst | (s.e.) | where |",
+        "| study | method | settings | predicted / simulated risk | mean abs. log ratio | "
+        "clear gains or losses | right sign |",
         "|---|---|---|---|---|---|---|",
     ]
-    for r in rows:
-        lines.append(
-            f"| {r['group']} | {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} |"
-        )
+    lines += [
+        f"| {name} | {p['method']} | {p['settings_with_3_rows_per_feature']} | "
+        f"{p['mean_ratio_of_predicted_to_simulated_risk']:.2f} | "
+        f"{p['mean_absolute_log_ratio']:.2f} | {p['settings_with_clear_gain_or_loss']} | "
+        f"{p['share_of_them_with_right_sign']:.0%} |"
+        for name, result in results.items()
+        for p in result["predictions"]
+    ]
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="*", default=list(STUDIES))
-    parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
-    for name in options.studies:
-        designs, methods, baseline = STUDIES[name]
-        records = run_study(
-            designs(),
-            methods,
-            metrics=METRICS,
-            n_repeats=options.repeats,
-            random_state=options.seed,
-            n_jobs=options.jobs,
-        )
-        failed = [r for r in records if r["metric"] == "risk" and r["error"]]
-        rows = summarise(name, records, baseline)
-        result = {
-            "study": name,
-            "baseline": baseline,
-            "repeats": options.repeats,
-            "seed": options.seed,
-            "failures": len(failed),
-            "rows": rows,
-            "predictions": [
-                predictions(records, method, baseline)
-                for method in methods
-                if name not in ("wide", "switch", "outputs")
-                and ("default" in method or method == "eb scalar")
-            ],
-        }
-        (RESULTS / f"uowq_{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        print(f"\n## {name}, {options.repeats} repeats, {len(failed)} failures\n")
-        print(markdown(rows))
-        for prediction in result["predictions"]:
-            print(json.dumps(prediction))
+# --- studies ------------------------------------------------------------------------------
 
+LEAST_SQUARES, RIDGE = "least squares, target only", "ridge, target only"
+CANDIDATES = ("eb scalar", "eb matrix (default)")
+EQUAL = Report(
+    LEAST_SQUARES,
+    group=simulation.everything,
+    column=simulation.before_bar,
+    predict=CANDIDATES,
+)
+
+
+def study(name, question, designs, methods, report):
+    return Study(
+        name=f"uowq_{name}",
+        question=question,
+        designs=designs,
+        methods=methods,
+        metrics=simulation.METRICS,
+        report=report,
+        show=report.show,
+    )
+
+
+BENCHMARKS = (
+    study(
+        "equal-400",
+        "Is UOWQ's risk low where all rows are alike, and is risk_ right about it?",
+        equal(400),
+        METHODS,
+        EQUAL,
+    ),
+    study("equal-100", "The same with sources of 100 rows.", equal(100), METHODS, EQUAL),
+    study(
+        "unequal",
+        "The same where the rows or the noise of the sources differ from the target's.",
+        unequal(),
+        METHODS,
+        Report(LEAST_SQUARES, predict=CANDIDATES),
+    ),
+    study(
+        "wide",
+        "Is UOWQ's risk low with more features than target rows?",
+        wide(),
+        WIDE_METHODS,
+        simulation.Report(RIDGE),
+    ),
+    study(
+        "switch",
+        "At how many target rows does one combination take over from the other?",
+        near_the_switch(),
+        SWITCH_METHODS,
+        simulation.Report(RIDGE),
+    ),
+    study(
+        "outputs",
+        "Several outputs: shared weights, or weights for each?",
+        several_outputs(),
+        OUTPUT_METHODS,
+        simulation.Report(RIDGE),
+    ),
+)
+
+
+def _predictions():
+    names = ("equal-400", "equal-100", "unequal")
+    return prediction_table({name: load(f"uowq_{name}") for name in names})
+
+
+def _ratios(benchmark):
+    return simulation.Report.show(benchmark.report, load(benchmark.name))
+
+
+TABLES = {
+    **{each.name.removeprefix("uowq_"): partial(_ratios, each) for each in BENCHMARKS},
+    "equal-400 by column": lambda: table_of_columns(load("uowq_equal-400")["rows"]),
+    "predictions": _predictions,
+}
 
 if __name__ == "__main__":
-    main()
+    command(BENCHMARKS, prefix="uowq_")
