@@ -23,9 +23,9 @@ Array = NDArray[Any]
 # Variance components are sought on a log scale between these multiples of the target's noise.
 SMALLEST, LARGEST = np.exp(-12.0), np.exp(12.0)
 
-# How hard the data must speak for sources being further from the target, all on the same side,
-# than they are from each other. At 0 sources that agree are mistrusted for the few rows of the
-# target; from 1 on a bias that they do share costs up to a third more (docs/uowq.md).
+# Weight of the prior that sources, as a group, are no further from the target than from each
+# other. Raising it trusts sources that agree more, and sees a bias that they share later; chosen
+# by simulation (docs/results.md, the prior of the offset).
 OFFSET_EXPONENT = 0.5
 
 
