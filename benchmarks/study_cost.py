@@ -145,7 +145,8 @@ STUDY = Costs(
         },
         "a cell sleeps for 50 ms: time of two workers / one process": 1 / 1.7,
         "a cell computes for 50 ms: time of two workers / one process": 1 / 1.7,
-        "100,000 records loaded and summarised: seconds": 1.0,
+        # One process that does nothing but compute: its CPU time is its time on a quiet machine.
+        "100,000 records loaded and summarised: CPU seconds": 1.0,
     },
     repeats=5,
 )
