@@ -3,5 +3,5 @@
 from benchmarks import registry, report
 from benchmarks.harness import command
 
-command(registry.benchmarks())
-report.write()
+if command(registry.benchmarks()):
+    report.write()

@@ -208,7 +208,7 @@ def _say(text):
 
 
 def command(benchmarks, argv=None, prefix=""):
-    """Run the benchmarks that are named on the command line, all if none is.
+    """Run the benchmarks that are named on the command line, all if none is; say if any was.
 
     ``prefix`` may be left out of the names: a module's own command knows what is meant.
     """
@@ -216,13 +216,14 @@ def command(benchmarks, argv=None, prefix=""):
     options = _parser(by_name).parse_args(argv)
     if options.list:
         print(listing(benchmarks))
-        return
+        return False
     names = [name if name in by_name else prefix + name for name in options.names] or [*by_name]
     unknown = [name for name in names if name not in by_name]
     if unknown:
         sys.exit(f"there is no benchmark {unknown[0]!r}; --list shows them")
     for name in names:
         execute(by_name[name], _run(options, by_name[name]))
+    return True
 
 
 def listing(benchmarks):

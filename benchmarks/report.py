@@ -17,36 +17,57 @@ TABLE = re.compile(r"<!-- (.+?) -->\n.*?<!-- end -->", flags=re.S)
 
 
 def filled(page, tables):
-    """Return the text of a page with every table made anew."""
+    """Return the text of a page with every table made anew, and messages on what is missing.
+
+    A table whose results were never made stays as it is.
+    """
+    missing = []
 
     def table(match):
         if match[1] not in tables:
             raise ValueError(f"there is no table {match[1]!r}; there are {', '.join(tables)}.")
-        return f"<!-- {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
+        try:
+            return f"<!-- {match[1]} -->\n{tables[match[1]]()}\n<!-- end -->"
+        except FileNotFoundError as error:
+            missing.append(str(error))
+            return match[0]
 
-    return TABLE.sub(table, page)
+    return TABLE.sub(table, page), missing
 
 
 def stale(docs=DOCS):
-    """Return the pages whose tables are not those of the results, with what they should be."""
-    tables = registry.tables()
-    pages = {path: path.read_text(encoding="utf-8") for path in sorted(docs.glob("*.md"))}
-    made = {path: filled(text, tables) for path, text in pages.items()}
-    return {path: text for path, text in made.items() if text != pages[path]}
+    """Return stale pages as the results have them, and messages on what is missing."""
+    tables, pages, missing = registry.tables(), {}, []
+    for path in sorted(docs.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        made, lacking = filled(text, tables)
+        missing += lacking
+        if made != text:
+            pages[path] = made
+    return pages, missing
 
 
 def write(docs=DOCS):
     """Bring all pages up to date."""
-    for path, text in stale(docs).items():
+    pages, missing = stale(docs)
+    for path, text in pages.items():
         path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.name}", file=sys.stderr)
+    _say([*(f"wrote {path.name}" for path in pages), *missing])
+
+
+def _say(lines):
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def main():
     if "--check" not in sys.argv:
         write()
-    elif names := ", ".join(path.name for path in stale()):
-        sys.exit(f"stale: {names}; run python -m benchmarks.report")
+        return
+    pages, missing = stale()
+    lines = [f"{path.name} is stale; run python -m benchmarks.report" for path in pages]
+    if lines + missing:
+        sys.exit("\n".join(lines + missing))
 
 
 if __name__ == "__main__":

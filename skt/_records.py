@@ -62,7 +62,8 @@ class Study(NamedTuple):
 def flat_records(study, cells):
     """Return one dict for each cell and metric."""
     fixed = {name: _fixed(study, name) for name in study.designs}
-    return list(chain.from_iterable(_flat(cell, *fixed[cell["design"]]) for cell in cells))
+    metrics = list(study.metrics)
+    return list(chain.from_iterable(_flat(cell, metrics, *fixed[cell["design"]]) for cell in cells))
 
 
 def _fixed(study, design):
@@ -77,8 +78,8 @@ def key_of_design(design):
     return zlib.crc32(design.encode())
 
 
-def _flat(cell, fixed, seed):
-    errors, text = cell.get("errors", {}), cell.get("warnings", "")
+def _flat(cell, metrics, fixed, seed):
+    values, errors, text = cell["values"], cell.get("errors", {}), cell.get("warnings", "")
     method, repeat, seconds = cell["method"], cell["repeat"], cell["seconds"]
     seed = f"{seed}/{repeat}"
     return [
@@ -88,12 +89,12 @@ def _flat(cell, fixed, seed):
             "repeat": repeat,
             "seed": seed,
             "metric": metric,
-            "value": value,
+            "value": values[metric],
             "fit_seconds": seconds,
             "warnings": text,
             "error": errors.get(metric, ""),
         }
-        for metric, value in cell["values"].items()
+        for metric in metrics
     ]
 
 

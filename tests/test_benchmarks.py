@@ -96,12 +96,12 @@ def test_things_are_timed_in_turns():
 def test_command_lists_and_runs_what_is_named(capsys, monkeypatch, tmp_path):
     run = []
     monkeypatch.setattr("benchmarks.harness.execute", lambda each, how: run.append((each, how)))
-    command([a_study()], ["--list"])
+    assert not command([a_study()], ["--list"])
     assert capsys.readouterr().out == "tiny  Does it run?\n"
     folder = str(tmp_path / "new")
     command([a_study()], ["ny", "--repeats", "7", "--jobs", "1", "--records", folder], prefix="ti")
     assert run[0][1].records == tmp_path / "new"
-    command([a_study()], [])
+    assert command([a_study()], [])
     assert [(each.name, how.repeats, how.jobs) for each, how in run] == [
         ("tiny", 7, 1),
         ("tiny", 5, 2),
@@ -122,9 +122,8 @@ def test_names_are_unique_and_every_table_has_a_page():
 
 def test_tables_are_filled_between_their_marks():
     page = "before\n<!-- t -->\nold\nold\n<!-- end -->\nafter"
-    assert (
-        report.filled(page, {"t": lambda: "new"}) == "before\n<!-- t -->\nnew\n<!-- end -->\nafter"
-    )
+    made = "before\n<!-- t -->\nnew\n<!-- end -->\nafter"
+    assert report.filled(page, {"t": lambda: "new"}) == (made, [])
     with pytest.raises(ValueError, match="there is no table 't'; there are u"):
         report.filled(page, {"u": str})
 
@@ -134,10 +133,24 @@ def test_stale_pages_are_found_and_written(tmp_path, monkeypatch):
     page.write_text("<!-- t -->\nold\n<!-- end -->\n")
     (tmp_path / "other.md").write_text("no table\n")
     monkeypatch.setattr(registry, "tables", lambda: {"t": lambda: "new"})
-    assert list(report.stale(tmp_path)) == [page]
+    assert list(report.stale(tmp_path)[0]) == [page]
     report.write(tmp_path)
     assert page.read_text() == "<!-- t -->\nnew\n<!-- end -->\n"
-    assert not report.stale(tmp_path)
+    assert report.stale(tmp_path) == ({}, [])
+
+
+def test_table_whose_results_are_missing_stays_and_is_said(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- t -->\nold\n<!-- end -->\n<!-- u -->\nold\n<!-- end -->\n")
+    tables = {"t": lambda: load("nothing", tmp_path), "u": lambda: "new"}
+    monkeypatch.setattr(registry, "tables", lambda: tables)
+    report.write(tmp_path)
+    assert page.read_text() == "<!-- t -->\nold\n<!-- end -->\n<!-- u -->\nnew\n<!-- end -->\n"
+    assert "nothing.json is not there; run python -m benchmarks nothing" in capsys.readouterr().err
+    monkeypatch.setattr(report, "stale", lambda: ({page: ""}, ["nothing is there"]))
+    monkeypatch.setattr(sys, "argv", ["report", "--check"])
+    with pytest.raises(SystemExit, match=r"page\.md is stale.*\nnothing is there"):
+        report.main()
 
 
 def test_result_that_was_never_made(tmp_path):

@@ -99,6 +99,14 @@ def test_designs_and_methods_may_join_and_be_left_out(out):
     ])  # fmt: skip
 
 
+def test_the_order_of_metrics_is_that_of_the_call(out):
+    metrics = {"norm": squared_norm, "first": lambda fitted, data: fitted.coef_[0]}
+    study(out, metrics=metrics, n_repeats=2)
+    turned = dict(reversed(metrics.items()))
+    assert same(study(out, metrics=turned), study(metrics=turned))
+    assert same(load_records(out), study(metrics=metrics))
+
+
 def test_an_interrupted_study_goes_on(out):
     def interrupted(data):
         if interrupted.left == 0:
