@@ -322,7 +322,8 @@ def isotropic_risk(alpha, spectrum, prior_error, *, noise_variance, aspect_ratio
     >>> from skt import theory
     >>> spectrum = theory.marchenko_pastur(4.0)
     >>> for distance in (1.0, 0.2):
-    ...     alpha = theory.optimal_alpha(distance, noise_variance=0.25, n_samples=50, n_features=200)
+    ...     alpha = theory.optimal_alpha(
+    ...         distance, noise_variance=0.25, n_samples=50, n_features=200)
     ...     risk = theory.isotropic_risk(
     ...         alpha, spectrum, distance, noise_variance=0.25, aspect_ratio=4.0)
     ...     print(f"{risk:.3f}")

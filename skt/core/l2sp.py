@@ -16,17 +16,28 @@ rows left out, at the total penalty n alpha, are linear in (Y, c):
 
 H knows neither tau nor c. So one decomposition of the target and one of each source give the
 error of every pair of penalties as a quadratic form in c, whose minimiser is exact.
+
+Mixed model. Source coefficients are random, ``W_k = rho_k W_0 + D_k`` (``random_effects``). Given
+W_k, the mean of W_0 is ``sum_k c_k W_k``: (L1) with its c and alpha, the sources fitted jointly.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar, nnls
 
+from . import quadratic, random_effects, spectra
+from .combination import Task, excess_risk, target_covariance
 from .quadratic import Array, eigenspectrum
 
 # Slack below this is rounding error of a row that only itself determines.
 SATURATED = 1e-10
+# Prior standard deviation of a source's scale around one. 0.5, which is best for many sources,
+# does not turn a single one round often enough.
+SCALE_SPREAD = 1.0
+# The same of the weight of the mixed model in the stack.
+STACK_SPREAD = 0.5
 # Penalties that a search looks at, over ten decades about the mean eigenvalue.
 GRID_SIZE = 50
 
@@ -61,6 +72,8 @@ class Source(NamedTuple):
 
     def grid(self, size: int = GRID_SIZE) -> Array:
         """Return penalties over ten decades about the mean eigenvalue, (size,)."""
+        if self.given is not None:
+            return np.full(size, np.nan)
         level = self.s.sum() / max(len(self.U), 1)
         return np.geomspace(1e-5, 1e5, size) * (level if level > 0 else 1.0)
 
@@ -70,13 +83,17 @@ class Source(NamedTuple):
         It needs no rows, only moments: ``(||residual||^2 / n) / (1 - (tr H + intercept) / n)^2``.
         """
         f = self.s / (self.s + alphas[:, None])
-        fit = np.divide(np.sum(self.B**2, axis=1), self.s, out=np.zeros_like(self.s), where=self.s > 0)
+        fit = np.divide(
+            np.sum(self.B**2, axis=1), self.s, out=np.zeros_like(self.s), where=self.s > 0
+        )
         residual = np.maximum(self.square - (2 * f - f**2) @ fit, 1e-14 * self.square)
         slack = 1 - (f.sum(axis=1) + self.intercept) / self.n
         return residual / np.maximum(slack, 1e-12) ** 2
 
     def own_penalty(self) -> float:
-        """Return the penalty that is best for the source itself."""
+        """Return the penalty that is best for the source itself; NaN if none applies."""
+        if self.given is not None:
+            return np.nan
         grid = self.grid()
         return refine(grid, lambda a: float(self.validation_error(np.array([a]))[0]))
 
@@ -94,11 +111,11 @@ def source_of_coefficients(coef: Array) -> Source:
     return Source(np.nan, none, np.zeros((p, 0)), np.zeros((0, q)), np.nan, False, coef)
 
 
-def refine(grid: Array, value) -> float:  # type: ignore[no-untyped-def]
+def refine(grid: Array, value: Callable[[float], float]) -> float:
     """Return the minimiser on a logarithmic grid, refined between its neighbours."""
     best = int(np.argmin([value(a) for a in grid]))
     low, high = np.log(grid[max(best - 1, 0)]), np.log(grid[min(best + 1, len(grid) - 1)])
-    end = minimize_scalar(lambda x: value(np.exp(x)), bounds=(low, high), method="bounded")
+    end = minimize_scalar(lambda x: value(float(np.exp(x))), bounds=(low, high), method="bounded")
     return float(np.exp(end.x)) if end.fun <= value(grid[best]) else float(grid[best])
 
 
@@ -165,7 +182,7 @@ def _one_minus_shrinkage(s: Array, penalty: float) -> Array:
 
 
 def loo_residuals(target: Target, alpha: float, predicted: Array | None = None) -> Array:
-    """Return ``R Y`` of (L2), (n_rows, q), or R of predictions ``L predicted``, predicted (r, m)."""
+    """Return ``R Y`` of (L2), (n_rows, q), or ``R (L predicted)`` of predictions (r, m)."""
     g, slack = target.complement(alpha)
     inside = target.LY if predicted is None else predicted
     residual = target.L @ (g[:, None] * inside)
@@ -196,7 +213,9 @@ class Surface(NamedTuple):
         return self.null[:, None] - 2 * linear + square
 
 
-def loo_surface(target: Target, sources: list[Source], alphas: Array, source_alphas: Array) -> Surface:
+def loo_surface(
+    target: Target, sources: list[Source], alphas: Array, source_alphas: Array
+) -> Surface:
     """Return the exact surface; source_alphas (T, K) holds the penalties of each source.
 
     Cost: one product (n_rows, r) by (r, T K q) for each alpha.
@@ -208,14 +227,15 @@ def loo_surface(target: Target, sources: list[Source], alphas: Array, source_alp
     along = target.V.T @ coefs.transpose(2, 0, 1, 3).reshape(len(target.V), -1)
     predicted = target.s[:, None] * along  # (r, T K q)
     unit = np.sqrt(target.weight / (target.n * q))[:, None]
-    null, cross, gram = np.empty(len(alphas)), np.empty((len(alphas), T, K)), []
+    M = len(alphas)
+    null, cross, gram = np.empty(M), np.empty((M, T, K)), np.empty((M, T, K, K))
     for m, alpha in enumerate(alphas):
         e = unit * loo_residuals(target, alpha)
         E = (unit * loo_residuals(target, alpha, predicted)).reshape(len(e), T, K, q)
         null[m] = np.sum(e**2)
         cross[m] = np.tensordot(E, e, axes=([0, 3], [0, 1]))
-        gram.append(np.einsum("ntkq,ntlq->tkl", E, E, optimize=True))
-    return Surface(alphas, source_alphas, null, cross, np.array(gram).reshape(-1, T, K, K))
+        gram[m] = np.einsum("ntkq,ntlq->tkl", E, E, optimize=True)
+    return Surface(alphas, source_alphas, null, cross, gram)
 
 
 def best_scales(surface: Surface, total: float | None) -> Array:
@@ -264,3 +284,165 @@ def _nnls_of_gram(b: Array, G: Array) -> Array:
     root = np.sqrt(np.maximum(e, 1e-14 * max(e[-1], 1e-300)))
     A = root[:, None] * U.T
     return nnls(A, (U.T @ b) / root, maxiter=100 * len(b))[0]
+
+
+# --- choice by leave-one-out ----------------------------------------------------------------
+
+
+class Chosen(NamedTuple):
+    """Penalties and scales, and what they are expected to be worth."""
+
+    coef: Array  # (p, q)
+    alpha: float
+    source_alphas: Array  # (K,) NaN where a source is known by its coefficients
+    scales: Array  # (K,)
+    source_coefs: Array  # (K, p, q)
+    alignment: Array  # (K,)
+    risk: float
+    target_risk: float
+    weight: float = 1.0  # of the mixed model where it is stacked
+    converged: bool = True
+    n_iter: int = 1
+
+
+def choose_by_loo(
+    surface: Surface, target: Target, sources: list[Source], alignment: Array, total: float | None
+) -> Chosen:
+    """Return the pair of penalties and the scales of least leave-one-out error.
+
+    The larger penalty wins a tie. A source that cannot lower the error is not used.
+    """
+    scales = best_scales(surface, total)
+    error = surface.error(scales)
+    ties = np.argwhere(error <= error.min() * (1 + 1e-12))
+    m, t = ties[-1]
+    alpha, taus = float(surface.alphas[m]), surface.source_alphas[t]
+    shape = len(target.V), target.LY.shape[1]
+    coefs = np.zeros((len(sources), *shape))
+    for k, source in enumerate(sources):
+        coefs[k] = source.coef(taus[k : k + 1])[0]
+    alone = int(np.argmin(surface.null))
+    risk, target_risk = split_risks(target, surface, alone, float(error[m, t]))
+    return Chosen(
+        target.coef(alpha, np.tensordot(scales[m, t], coefs, 1)),
+        alpha, taus, scales[m, t], coefs, alignment, risk, target_risk,
+    )  # fmt: skip
+
+
+def split_risks(target: Target, surface: Surface, alone: int, error: float) -> tuple[float, float]:
+    """Return excess risks of the choice and of the target alone, from leave-one-out errors.
+
+    The error of the target alone is noise plus risk, a part ``h / (1 - h)`` of noise for each row.
+    """
+    _, slack = target.complement(float(surface.alphas[alone]))
+    ratio = (1 - slack) / np.maximum(slack, 1 / (1 + target.n))
+    unit = max(float(np.average(ratio, weights=target.weight)), 0.0)
+    target_risk = float(surface.null[alone]) * unit / (1 + unit)
+    return max(target_risk - float(surface.null[alone]) + error, 0.0), target_risk
+
+
+def alignments(target: Target, sources: list[Source], own: Array) -> Array:
+    """Return rho of each source: its free scale at its own penalty, where the target's is best."""
+    alphas = target.grid()
+    rho = np.empty(len(sources))
+    for k, source in enumerate(sources):
+        surface = loo_surface(target, [source], alphas, own[None, k : k + 1])
+        scales = best_scales(surface, None)
+        rho[k] = scales[np.argmin(surface.error(scales)[:, 0]), 0, 0]
+    return rho
+
+
+def transfer_optimal_penalty(source: Source, rho: float, own: float, scale: float | None) -> float:
+    """Return tau_0* at the source's spectrum, gamma and rho as estimated.
+
+    Where the scale is free it is the source's own optimum: the mismatch is one of scale.
+    """
+    if scale is None or source.given is not None:
+        return own
+    s = np.concatenate((source.s, np.zeros(len(source.U) - len(source.s))))
+    return spectra.transfer_optimal_penalty(spectra.empirical(s), rho, own, scale)
+
+
+def mean_source(target: Target, sources: list[Source]) -> Chosen:
+    """Return the mean of the sources at their own penalties, for a target without slopes."""
+    K = len(sources)
+    own = np.array([source.own_penalty() for source in sources])
+    coefs = np.array([s.coef(tau[None])[0] for s, tau in zip(sources, own, strict=True)])
+    mean = np.full(K, 1 / K)
+    unknown = np.full(K, np.nan)
+    return Chosen(np.tensordot(mean, coefs, 1), np.inf, own, mean, coefs, unknown, np.nan, np.nan)
+
+
+def loo_curve(target: Target, alphas: Array) -> Array:
+    """Return the leave-one-out error of the target alone at its penalties, (M,)."""
+    return loo_surface(target, [], alphas, np.empty((1, 0))).null
+
+
+# --- choice by marginal likelihood ------------------------------------------------------------
+
+
+def mixed_model(task: Task, part: Array) -> tuple[Chosen, Array]:
+    """Best linear prediction of the target's coefficients, and its leave-one-out residuals.
+
+    Scales, variances and noise by marginal likelihood; ``part`` of each row is left out.
+    """
+    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
+    effects, search = random_effects.fit_effects(
+        domains, scale_spread=SCALE_SPREAD, uniform_shares=True
+    )
+    prediction = random_effects.predict_target(domains, effects)
+    leverage = np.sum((task.X @ prediction.covariance) * task.X, axis=1) / effects.noise[0]
+    leverage += 1 / task.n[0] if task.intercept else 0.0
+    loo = quadratic.loo_residuals(task.Y - task.X @ prediction.coef, (part * leverage)[:, None])
+    v = float(effects.noise[0])
+    penalty = effects.prior * v
+    alpha, taus, scales, alignment = implied_penalties(effects, task.n)
+    coefs = [
+        quadratic.ridge(S, b, n * tau)
+        for S, b, n, tau in zip(task.Sxx[1:], task.Sxy[1:], task.n[1:], taus, strict=True)
+    ]
+    chosen = Chosen(
+        prediction.coef, alpha, taus, scales, np.array(coefs), alignment,
+        excess_risk(task, prediction.covariance, v),
+        excess_risk(task, target_covariance(task, penalty, v), v),
+        converged=search.converged, n_iter=search.n_iter,
+    )  # fmt: skip
+    return chosen, loo
+
+
+def implied_penalties(
+    effects: random_effects.Effects, n: Array
+) -> tuple[float, Array, Array, Array]:
+    """Return alpha, source penalties, scales and alignments that the mixed model stands for.
+
+    ``W_0`` given the sources' coefficients has mean ``sum c_k W_k`` and precision
+    ``pi + sum rho_k^2 / tau_k``; that of source k alone has variance ``rho_k^2 / pi + tau_k``.
+    """
+    pi, tau, rho, v = effects.prior, effects.own, effects.scale, effects.noise
+    precision = pi + np.sum(rho**2 / tau)
+    variance = rho**2 / pi + tau
+    alpha = v[0] * precision / n[0]
+    return float(alpha), v[1:] / (n[1:] * variance), rho / tau / precision, rho / pi / variance
+
+
+def stack(chosen: Chosen, loo: Array, target: Target) -> Chosen:
+    """Stack the mixed model with target-only ridge by exact leave-one-out.
+
+    Its weight b has the prior ``N(1, STACK_SPREAD^2)``: few rows cannot tell it, and then the
+    mixed model, which weighs the target against its sources already, is not diluted.
+    """
+    alphas = target.grid()
+    best = float(alphas[np.argmin(loo_curve(target, alphas))])
+    ridge_loo = loo_residuals(target, best)
+    difference = ridge_loo - loo
+    length = np.sum(target.weight[:, None] * difference**2)
+    gain = np.sum(target.weight[:, None] * difference * ridge_loo)
+    noise = min(np.mean(ridge_loo**2), np.mean(loo**2))
+    pull = noise / STACK_SPREAD**2
+    b = float(np.clip((gain + pull) / (length + pull), 0.0, 1.0)) if length > 0 else 1.0
+    ridge = target.coef(best, np.zeros_like(chosen.coef))
+    return chosen._replace(
+        coef=b * chosen.coef + (1 - b) * ridge,
+        risk=b * chosen.risk + (1 - b) * chosen.target_risk,
+        weight=b,
+    )

@@ -126,11 +126,14 @@ def stationary_penalties(spectrum: Spectrum, rho: float, gamma: float) -> Array:
     grid = np.geomspace(low, high, 2000)
     value = slope(grid, spectrum, rho, gamma)
     at = np.flatnonzero(np.sign(value[:-1]) * np.sign(value[1:]) < 0)
-    roots = [
-        brentq(lambda t: float(slope(t, spectrum, rho, gamma)), grid[i], grid[i + 1], xtol=1e-14 * high,
-               rtol=1e-13)
-        for i in at
-    ]  # fmt: skip
+
+    def root(i: int) -> float:
+        def value_at(t: float) -> float:
+            return float(slope(np.array(t), spectrum, rho, gamma))
+
+        return float(brentq(value_at, grid[i], grid[i + 1], xtol=1e-14 * high, rtol=1e-13))
+
+    roots = np.array([root(int(i)) for i in at])
     return np.unique(np.concatenate((roots, grid[value == 0.0])))
 
 
@@ -145,7 +148,7 @@ def transfer_optimal_penalty(spectrum: Spectrum, rho: float, gamma: float, c: fl
 
 
 def alignment_threshold(tau: Array, spectrum: Spectrum, gamma: float) -> Array:
-    """Return the rho above which the source helps: ``E (s^2 + gamma s)/(s+tau)^2 / 2 E s/(s+tau)``."""
+    """Return the rho above which D^2 < |w_1|^2: ``E|b_0|^2 / 2 E<b_0, w_0>``."""
     square, product = source_moments(tau, spectrum, gamma)
     return square / (2 * product)
 
@@ -230,8 +233,8 @@ def equivalent_centre_distance(
 ) -> float:  # fmt: skip
     """Return ``E|c b_0 - w_1|_A^2`` for large n and p; w and A (diagonal) in the eigenbasis.
 
-        |c S(S+k)^{-1} w_0 - w_1|_A^2
-            + c^2 (sigma_0^2 + k^2 w_0'S(S+k)^{-2} w_0) tr(A S(S+k)^{-2}) / (n_0 - df_2)
+    |c S(S+k)^{-1} w_0 - w_1|_A^2
+        + c^2 (sigma_0^2 + k^2 w_0'S(S+k)^{-2} w_0) tr(A S(S+k)^{-2}) / (n_0 - df_2)
     """
     kappa = effective_penalty(tau, eigenvalues, n0)
     f = shrinkage(np.array(kappa), eigenvalues)
@@ -250,7 +253,5 @@ def equivalent_risk(
     r = _noise(np.array(kappa), eigenvalues)
     df2 = float(np.sum(eigenvalues * r))
     metric = kappa**2 * r
-    distance = equivalent_centre_distance(
-        tau, eigenvalues, n0, w0, w1, source_noise, c, metric
-    )
+    distance = equivalent_centre_distance(tau, eigenvalues, n0, w0, w1, source_noise, c, metric)
     return float(distance / (1 - df2 / n1) + target_noise * df2 / (n1 - df2))
