@@ -45,10 +45,12 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         no source. "source-optimal": what is best for the source itself, by generalised
         cross-validation. "transfer-optimal": the paper's tau_0*, what is best for the target at
         the estimated alignment; the same as "source-optimal" where the scale is free. "auto":
-        by leave-one-out on the target.
+        by leave-one-out on the target; where the scale is free too, "source-optimal" has the
+        lower risk in simulation (docs/l2sp.md).
     source_scale : "auto" or float, default="auto"
-        c. 1 is the paper. "auto" estimates it for every source. With several sources a number
-        is the sum of their scales, which are then a weighted mean times this number.
+        c. 1 is the paper. "auto" estimates it for every source: under "loo" of either sign for
+        one source, not negative for several. With several sources a number is the sum of their
+        scales: the centre is then this number times a weighted mean of the sources.
     method : {"auto", "loo", "ml", "stacked"}, default="auto"
         What chooses all that is "auto". "loo": exact leave-one-out over the whole surface of
         penalties and scales. "ml": empirical Bayes; source coefficients are random around
@@ -148,7 +150,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
     >>> alone = L2SPRidge().fit(X[:30], y[:30])
     >>> both = L2SPRidge().fit(X, y, sample_domain=d)
     >>> print(f"R2 {alone.score(X_test, y_test):.2f} -> {both.score(X_test, y_test):.2f}")
-    R2 0.48 -> 0.90
+    R2 0.49 -> 0.82
     >>> print(f"scale of {both.source_names_[0]!r}: {both.source_scale_[0]:.2f}")
     scale of 'mirror': -0.49
     """
