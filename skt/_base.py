@@ -61,7 +61,8 @@ class TransferEstimator(BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_[0]!r}; a classifier needs at least two."
+                f"y holds one class only, {self.classes_.tolist()[0]!r}; a classifier needs at "
+                "least two."
             )
         Y = indicators(codes, len(self.classes_))
         target, source_rows, weight = _split(X, Y, sample_domain, sample_weight)

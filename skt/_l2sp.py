@@ -100,7 +100,8 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         Estimated excess mean squared error of predicted means, with the sources and by the
         target alone, in squared units of y (mean over outputs).
     transfer_gain_ : float
-        ``1 - risk_ / target_risk_``; near zero when sources do not help.
+        ``1 - risk_ / target_risk_``; near zero when sources do not help. NaN where the target
+        cannot tell slopes.
     stacking_weight_ : float
         Part of the joint fit in ``coef_``, the rest being target-only ridge; 1 unless stacked.
     method_ : str
@@ -279,10 +280,11 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             return np.column_stack([p.grid() for p in paths]) if paths else np.empty((1, 0))
         if _is(self.source_alpha, "source-optimal"):
             return own[None]
+        given = np.isnan(own)  # coefficients, to which no penalty applies
         if _is(self.source_alpha, "transfer-optimal"):
             parts = zip(paths, alignment, own, strict=True)
             return np.array([[l2sp.transfer_optimal_penalty(*part, total) for part in parts]])
-        return np.full((1, len(paths)), float(self.source_alpha))
+        return np.where(given, np.nan, float(self.source_alpha))[None]
 
     def _choose_by_likelihood(self, method, target, sources):
         """Fit jointly in outputs whose noise is white, and turn back."""
@@ -322,8 +324,8 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             for name in {"source_alphas_", "loo_surface_"} & vars(self).keys():
                 delattr(self, name)  # of an earlier fit
         self.risk_, self.target_risk_ = chosen.risk, chosen.target_risk
-        ratio = chosen.risk / chosen.target_risk if chosen.target_risk > 0 else 1.0
-        self.transfer_gain_ = 1 - ratio
+        nothing = chosen.target_risk == 0
+        self.transfer_gain_ = 0.0 if nothing else 1 - chosen.risk / chosen.target_risk
         self.stacking_weight_, self.n_iter_ = chosen.weight, chosen.n_iter
 
 
@@ -409,8 +411,8 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
 
     Notes
     -----
-    Cost: about ``30 n_folds`` logistic fits on the target's rows, each by Newton's method in at most
-    min(n, p) directions. ``sample_weight`` multiplies losses.
+    Cost: about ``30 n_folds`` logistic fits on the target's rows, each by Newton's method in at
+    most min(n, p) directions. Equal rows share a fold, so that weight 2 is the row twice.
 
     References
     ----------
@@ -492,7 +494,10 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
             fit = self._fit_rows(target, self.alpha_, np.tensordot(scales, coefs, 1))
         if not fit.converged:
             _warn_of_slope(fit)
-        self.coef_, self.intercept_, self.n_iter_ = fit.coef.T, fit.intercept, fit.n_iter
+        # Of several classes intercepts are known up to a constant: theirs sum to zero.
+        several = fit.intercept.size > 1
+        self.coef_, self.intercept_ = fit.coef.T, fit.intercept - several * fit.intercept.mean()
+        self.n_iter_ = fit.n_iter
         self.source_scale_, self.source_names_ = scales, list(sources)
         self.source_coef_ = np.swapaxes(coefs, 1, 2)
         return self

@@ -38,7 +38,7 @@ SATURATED = 1e-10
 SCALE_SPREAD = 1.0
 # The same of the weight of the mixed model in the stack: between 0.2 and 0.5 simulation does not
 # tell, above it the mean risk rises.
-STACK_SPREAD = 0.25
+STACK_SPREAD = 0.5
 # Penalties that a search looks at, over ten decades about the mean eigenvalue.
 GRID_SIZE = 50
 
@@ -211,7 +211,7 @@ class Surface(NamedTuple):
         """Return the error at scales (M, T, K)."""
         linear = np.einsum("mtk,mtk->mt", scales, self.cross)
         square = np.einsum("mtk,mtkl,mtl->mt", scales, self.gram, scales)
-        return self.null[:, None] - 2 * linear + square
+        return np.maximum(self.null[:, None] - 2 * linear + square, 0.0)
 
 
 def loo_surface(
@@ -433,7 +433,7 @@ def stack(chosen: Chosen, loo: Array, target: Target) -> Chosen:
     difference = ridge_loo - loo
     length = np.sum(target.weight[:, None] * difference**2)
     gain = np.sum(target.weight[:, None] * difference * ridge_loo)
-    noise = min(np.mean(ridge_loo**2), np.mean(loo**2))
+    noise = min(np.average(np.mean(e**2, axis=1), weights=target.weight) for e in (ridge_loo, loo))
     pull = noise / STACK_SPREAD**2
     b = float(np.clip((gain + pull) / (length + pull), 0.0, 1.0)) if length > 0 else 1.0
     ridge = target.coef(best, np.zeros_like(chosen.coef))
