@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skt.reproductions.uowq import excess_risk
+
 # Metrics: data hold `coef` and `covariance` --------------------------------------------------
-
-
-def excess_risk(fitted, data):
-    error = np.atleast_2d(fitted.coef_ - data["coef"])
-    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
 
 
 def predicted_risk(fitted, data):
@@ -156,9 +153,14 @@ def table_of_ratios(rows):
     for r in rows:
         lines.append(
             f"| {r['group']} | {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} |"
+            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {_in_a_cell(r['worst_setting'])} |"
         )
     return "\n".join(lines)
+
+
+def _in_a_cell(design):
+    """Return a design's name without bars, which end a cell."""
+    return design.replace("|", ", ")
 
 
 def table_of_columns(rows, group="all"):
