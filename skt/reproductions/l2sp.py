@@ -151,7 +151,7 @@ def plot(records, ax):
 def ratio_figure():
     """Return the reproduction of the paper's figure 1."""
     return Reproduction(
-        source="L2-SP paper, arXiv 2511.08401v4, figure 1; figures of the project's notes (10 draws)",
+        source="L2-SP, arXiv 2511.08401v4, figure 1, and the notes of this project (10 draws)",
         designs={
             name_of(phi, rho): partial(draw, phi=phi, rho=rho) for phi in PHIS for rho in ALIGNMENTS
         },
