@@ -1,6 +1,6 @@
 """L2-SP ridge: the choice of penalties in simulation, real data, and cost.
 
-    python -m benchmarks l2sp_choice l2sp_sources l2sp_real l2sp_cost
+    python -m benchmarks l2sp_choice l2sp_sources l2sp_real l2sp_cost l2sp_ratio
 
 ``l2sp_choice``: 80 features, noise .5, one source of 40 or 240 rows, a target of 20, 60 or 200,
 seven pairs of alignment and of what the target has and the source has not. ``l2sp_sources``: three
@@ -23,6 +23,7 @@ from skt import L2SPRidge, UOWQRegressor, theory
 from skt.core import l2sp, random_effects
 from skt.core.moments import moments
 from skt.datasets import make_aligned_regressions
+from skt.reproductions import l2sp as paper
 from skt.sources import split_domains
 
 RIDGE, DEFAULT = "ridge, target only", "L2SPRidge (default)"
@@ -190,6 +191,45 @@ COST = Costs(
 )
 
 
+# The paper's figure -----------------------------------------------------------------------------
+
+FIGURE = paper.ratio_figure()
+
+
+def ratio_report(records, run):
+    """Keep mean, error and theory of every point."""
+    points = [
+        {
+            "phi": phi,
+            "alignment": rho,
+            "ratio": value,
+            "error": error,
+            "theory": paper.theory(phi, rho),
+        }
+        for (phi, rho), (value, error) in paper.cells(records).items()
+    ]
+    agree = [abs(p["ratio"] - p["theory"]) <= 2 * p["error"] for p in points]
+    return {"repeats": run.repeats, "points": points, "within_two_errors": int(np.sum(agree))}
+
+
+def ratio_table(result):
+    """Return the figure as a table."""
+    cells = {(p["phi"], p["alignment"]): p for p in result["points"]}
+    lines = [
+        f"| p / n | {' | '.join(f'{rho:g}' for rho in paper.ALIGNMENTS)} |",
+        "|---" * (len(paper.ALIGNMENTS) + 1) + "|",
+    ]
+    for phi in paper.PHIS:
+        row = [cells[phi, rho] for rho in paper.ALIGNMENTS if (phi, rho) in cells]
+        text = [f"{p['ratio']:.2f} ± {p['error']:.2f} ({p['theory']:.2f})" for p in row]
+        lines.append(f"| {phi:g} | {' | '.join(text)} |")
+    last = (
+        f"{result['repeats']} draws, mean and standard error (theory in brackets); "
+        f"{result['within_two_errors']} of {len(result['points'])} within two standard errors."
+    )
+    return "\n".join([*lines, "", last])
+
+
 # Studies --------------------------------------------------------------------------------------
 
 BENCHMARKS = (
@@ -225,12 +265,23 @@ BENCHMARKS = (
         peers=(peers.ADAPT,),
     ),
     COST,
+    Study(
+        name="l2sp_ratio",
+        question="Is the paper's figure 1 what the theory says?",
+        designs=FIGURE.designs,
+        methods=FIGURE.methods,
+        metrics=FIGURE.metrics,
+        report=ratio_report,
+        show=ratio_table,
+        repeats=40,
+    ),
 )
 TABLES = {
     "l2sp choice": lambda: CHOICE.show(load("l2sp_choice")),
     "l2sp choice by pair": lambda: simulation.table_of_columns(load("l2sp_choice")["rows"]),
     "l2sp sources": lambda: SOURCES.show(load("l2sp_sources")),
     "l2sp real": lambda: REAL_REPORT.show(load("l2sp_real")),
+    "l2sp ratio": lambda: ratio_table(load("l2sp_ratio")),
     "l2sp cost": lambda: COST.table(load("l2sp_cost")),
 }
 

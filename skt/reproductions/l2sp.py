@@ -62,9 +62,7 @@ def best_penalties(data):
     rows = data.sample_domain == "source"
     X0, y0 = data.X[rows], data.y[rows, None]
     X1, y1 = data.X[~rows], data.y[~rows, None]
-    source = l2sp.source_of_moments(
-        len(X0), X0.T @ X0, X0.T @ y0, float(y0.T @ y0) * np.eye(1), intercept=False
-    )
+    source = l2sp.source_of_moments(len(X0), X0.T @ X0, X0.T @ y0, y0.T @ y0, intercept=False)
     target = l2sp.target_of_rows(X1, y1, np.ones(len(X1)), intercept=False)
 
     def source_error(tau):
