@@ -90,11 +90,22 @@ def oracle_l2sp(rule, sample):
     return SimpleNamespace(coef_=coef[:, 0])
 
 
-def oracle_blup(sample):
-    """The joint fit with true variances: nothing linear in the outputs can do better."""
+def domains_of(sample):
     parts = [centred(sample, name) for name in ("target", "source")]
     sums = [(len(X) - 1.0, X.T @ X, X.T @ y, y.T @ y) for X, y in parts]
-    domains = random_effects.decompose(*(np.array(part) for part in zip(*sums, strict=True)))
+    return random_effects.decompose(*(np.array(part) for part in zip(*sums, strict=True)))
+
+
+def likelihood_alone(sample):
+    """The joint fit by bare likelihood, without the weak priors on the variances."""
+    domains = domains_of(sample)
+    effects, _ = random_effects.fit_effects(domains, scale_spread=l2sp.SCALE_SPREAD)
+    return SimpleNamespace(coef_=random_effects.predict_target(domains, effects).coef[:, 0])
+
+
+def oracle_blup(sample):
+    """The joint fit with true variances: nothing linear in the outputs can do better."""
+    domains = domains_of(sample)
     w0, w1 = sample.source_coef, sample.coef
     rho = w0 @ w1 / (w1 @ w1)  # of the source on the target
     own = max((1 - rho**2 * (w1 @ w1)) / FEATURES, 1e-9)
@@ -111,6 +122,7 @@ CHOICE_METHODS = {
     "loo, scale 1": L2SPRidge(source_scale=1.0),
     "loo, source-optimal": L2SPRidge(source_alpha="source-optimal", method="loo"),
     "loo": L2SPRidge(method="loo"),
+    "ml, no weak priors": likelihood_alone,
     "ml": L2SPRidge(method="ml"),
     DEFAULT: L2SPRidge(),
     "UOWQ": UOWQRegressor(),
