@@ -464,7 +464,7 @@ def test_a_likelihood_that_does_not_converge_warns(rng, monkeypatch):
 # The classifier -------------------------------------------------------------------------------
 
 
-def class_problem(rng, n=24, p=10, C=2, K=1, shift=0.1, m=300):
+def class_problem(rng, n=24, p=10, C=2, K=1, shift=0.1, m=200):
     W = 1.5 * rng.normal(size=(p, C))
 
     def labelled(n, W):
@@ -511,7 +511,7 @@ def test_the_classifier_is_stationary(rng, C):
         moved = est.coef_.T + 1e-2 * rng.normal(size=centre.shape)
         assert glm.objective(glm.LOGISTIC, moved, est.intercept_, X, Y, **given) > best
     X, y = sources["s0"]
-    theirs = LogisticRegression(C=1 / (2 * 300 * 0.02), tol=1e-10, max_iter=10_000).fit(X, y)
+    theirs = LogisticRegression(C=1 / (2 * 200 * 0.02), tol=1e-10, max_iter=10_000).fit(X, y)
     assert_allclose(est.source_coef_[0], theirs.coef_, atol=1e-5)
 
 
