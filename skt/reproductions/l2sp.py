@@ -160,8 +160,8 @@ def ratio_figure():
         remark=(
             "The theory is the limit of many features (Marchenko-Pastur); 500 are close to it. The "
             "notes give no errors: they are taken to be ours at ten draws, which is too little if "
-            "they searched the paper's grid only, whose steps are a fifth. The paper shows a figure "
-            "only, so that its points cannot be compared."
+            "they searched the paper's grid only, whose steps are a fifth. The paper shows a "
+            "figure only, so that its points cannot be compared."
         ),
         plot=plot,
     )
