@@ -156,7 +156,32 @@ REAL_METHODS = {
     "L2SPRidge, ml": L2SPRidge(method="ml"),
     DEFAULT: L2SPRidge(),
 }
-REAL_REPORT = hold_out.Report(REAL, DEFAULT, least_wins=2)
+VARIANTS = ("L2SPRidge, loo", "L2SPRidge, ml")
+
+
+class RealReport(hold_out.Report):
+    """Holds the default against what users have today; our own variants are no rivals.
+
+    Where the default is behind a rival, it is still compared with the best of all.
+    """
+
+    def judge(self, data_sets):
+        """Return the bar."""
+        against = {name: facts | {"methods": _rivals(facts)} for name, facts in data_sets.items()}
+        return super().judge(against)
+
+
+def _rivals(facts):
+    rows = [row for row in facts["methods"] if row["method"] not in VARIANTS]
+    default = next(row for row in rows if row["method"] == DEFAULT)
+    others = [row for row in rows if row["method"] != DEFAULT]
+    for key, size in (("behind_best", "loss"), ("typical_behind_best", "typical")):
+        if default[size] <= min(row[size] for row in rows):
+            default = default | {key: 0.0, f"{key}_error": 0.0}
+    return [default, *others]
+
+
+REAL_REPORT = RealReport(REAL, DEFAULT, least_wins=2)
 
 
 # Cost -----------------------------------------------------------------------------------------
