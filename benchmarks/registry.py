@@ -7,6 +7,7 @@ MODULES = (
     "real_data",
     "cost",
     "study_cost",
+    "l2sp",
 )
 
 

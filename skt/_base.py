@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from threadpoolctl import ThreadpoolController
 
 from ._sklearn import check_sample_weight
+from .core.glm import indicators
 from .core.moments import moments
 from .sources import check_sources, split_domains
 
@@ -40,25 +42,57 @@ class TransferEstimator(BaseEstimator):
         )
         one_output = y.ndim == 1
         Y = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        target_rows, source_rows = split_domains(sample_domain, len(X))
-        weight = _check_weight(sample_weight, X, target_rows, source_rows)
-        target_rows = target_rows[weight[target_rows] > 0]
-        target = Target(
-            X[target_rows].astype(np.float64, copy=False), Y[target_rows], weight[target_rows]
-        )
-        names = getattr(self, "feature_names_in_", None)
-        known = check_sources(
-            self.sources,
-            target.X,
-            n_targets=Y.shape[1],
-            feature_names=None if names is None else tuple(names),
-        )
-        _check_distinct(known, source_rows)
+        target, source_rows, weight = _split(X, Y, sample_domain, sample_weight)
+        known = self._known_sources(target, source_rows)
         rows = {
             name: moments(X, Y, None if sample_weight is None else weight, rows)
             for name, rows in source_rows.items()
         }
         return target, rows | known, one_output
+
+    def _validate_classes(self, X, y, sample_domain, sample_weight):
+        """Return the target's rows and the sources by name: rows, or a `SourceModel`.
+
+        Sets ``classes_``, those of all domains; y becomes indicators, one column for two classes.
+        """
+        _refuse_pairs(X, y, sample_domain)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y holds one class only, {self.classes_.tolist()[0]!r}; a classifier needs at "
+                "least two."
+            )
+        Y = indicators(codes, len(self.classes_))
+        target, source_rows, weight = _split(X, Y, sample_domain, sample_weight)
+        known = self._known_sources(target, source_rows, self.classes_)
+        rows = {}
+        for name, own in source_rows.items():
+            own = own[weight[own] > 0]
+            rows[name] = Target(X[own].astype(np.float64, copy=False), Y[own], weight[own])
+        return target, rows | known
+
+    def _known_sources(self, target, source_rows, classes=None):
+        names = getattr(self, "feature_names_in_", None)
+        known = check_sources(
+            self.sources,
+            target.X,
+            n_targets=target.y.shape[1],
+            feature_names=None if names is None else tuple(names),
+            classes=classes,
+        )
+        _check_distinct(known, source_rows)
+        return known
+
+
+def _split(X, Y, sample_domain, sample_weight):
+    """Return the target's rows of positive weight, row numbers by source, and weights."""
+    target_rows, source_rows = split_domains(sample_domain, len(X))
+    weight = _check_weight(sample_weight, X, target_rows, source_rows)
+    rows = target_rows[weight[target_rows] > 0]
+    target = Target(X[rows].astype(np.float64, copy=False), Y[rows], weight[rows])
+    return target, source_rows, weight
 
 
 def _check_weight(sample_weight, X, target_rows, source_rows):

@@ -120,6 +120,7 @@ METHODS = (
     Method("source-only ridge", lambda: FitOn(_ridge(), rows="sources")),
     Method("source + residual ridge", lambda: SourceResidual(_ridge())),
     Method("UOWQ", partial(_of_suite, "_uowq", "UOWQRegressor")),
+    Method("L2-SP", partial(_of_suite, "_l2sp", "L2SPRidge")),
 )
 
 

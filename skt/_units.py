@@ -40,11 +40,16 @@ class Units(NamedTuple):
     @classmethod
     def of(cls, target, sources, intercept):
         """Return units fit for a target's rows and its sources."""
-        own = moments(target.X, target.y, target.weight)
-        known = [own, *(s for s in sources.values() if isinstance(s, Moments))]
-        plain = cls(np.ones(own.n_features), np.eye(own.n_targets), intercept, own)
+        plain = cls.plain(target, intercept)
+        known = [plain.target, *(s for s in sources.values() if isinstance(s, Moments))]
         units = plain._replace(scale=_feature_scale(*plain._stack(known)[:2]))
         return units._replace(turn=_output_turn(*units._stack(known), lost=float(intercept)))
+
+    @classmethod
+    def plain(cls, target, intercept):
+        """Return the user's own units."""
+        own = moments(target.X, target.y, target.weight)
+        return cls(np.ones(own.n_features), np.eye(own.n_targets), intercept, own)
 
     def task(self, target, sources):
         """Return the target's rows and the moments of all domains in these units."""
@@ -56,7 +61,7 @@ class Units(NamedTuple):
                 if isinstance(source, Moments)
                 else self._model_moments(source, own)
             )
-        origin_x, origin_y = self._origin(self.target)
+        origin_x, origin_y = self.origin()
         return Task(
             *(np.array(part) for part in zip(*parts, strict=True)),
             (target.X - origin_x) / self.scale * (np.diag(own[1]) > 0),
@@ -70,7 +75,7 @@ class Units(NamedTuple):
         back = np.linalg.inv(self.turn)
         coef = (combined.coef @ back).T / self.scale
         variances = np.sum(back**2, axis=0)
-        origin_x, origin_y = self._origin(self.target)
+        origin_x, origin_y = self.origin()
         with np.errstate(over="ignore"):  # at scales of 1e150 variances are beyond floats
             covariance = combined.covariance / self.scale[:, None] / self.scale
             covariance = variances[:, None, None] * covariance
@@ -83,7 +88,9 @@ class Units(NamedTuple):
             self.target,
         )
 
-    def _origin(self, own):
+    def origin(self):
+        """Return what is subtracted from the target's features and outputs."""
+        own = self.target
         if self.intercept:
             return own.mean_X, own.mean_y
         return np.zeros(own.n_features), np.zeros(own.n_targets)

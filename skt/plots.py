@@ -5,7 +5,13 @@ import math
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-__all__ = ["ComparisonDisplay", "SourceWeightsDisplay", "SourceWeightsMapDisplay", "StudyDisplay"]
+__all__ = [
+    "ComparisonDisplay",
+    "LooSurfaceDisplay",
+    "SourceWeightsDisplay",
+    "SourceWeightsMapDisplay",
+    "StudyDisplay",
+]
 
 # Blue and orange of Okabe and Ito: told apart by every eye, and by their grey values.
 BLUE = "#0072B2"
@@ -418,3 +424,121 @@ def _draw_line(ax, number, method, x, points):
     # An unbounded interval has no band.
     bounded = np.isfinite(low) & np.isfinite(high)
     ax.fill_between(x, low, high, where=bounded, color=color, alpha=0.2, linewidth=0)
+
+
+class LooSurfaceDisplay:
+    """Leave-one-out error of L2-SP ridge against its penalties, relative to the target alone.
+
+    With one penalty of the sources to look at it draws curves over the target's penalty: the
+    target alone, and with the sources. With many it draws a map: dark is a low error, the
+    dashed line is where the sources stop to help, and the mark is the choice.
+
+    Parameters
+    ----------
+    alphas : array-like of shape (n_alphas,)
+        Penalties of the target.
+    curve : array-like of shape (n_alphas,)
+        Error of the target alone.
+    source_alphas : array-like of shape (n_source_alphas,), default=None
+        Penalties of the sources.
+    surface : array-like of shape (n_source_alphas, n_alphas), default=None
+        Error with the sources.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    figure_size = (6.4, 4.4)
+
+    def __init__(self, alphas, curve, source_alphas=None, surface=None):
+        self.alphas = alphas
+        self.curve = curve
+        self.source_alphas = source_alphas
+        self.surface = surface
+
+    @classmethod
+    def from_estimator(cls, fitted, *, ax=None):
+        """Draw the errors of a fitted `L2SPRidge`, or of the last step of a pipeline.
+
+        Parameters
+        ----------
+        fitted : estimator
+            It has ``loo_curve_`` and, if ``method="loo"`` chose, ``loo_surface_``. Where there
+            are several sources, the geometric mean of their penalties is drawn.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        model = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        if not hasattr(model, "loo_curve_"):
+            raise ValueError(
+                f"drawing leave-one-out errors needs a fitted L2SPRidge; {type(model).__name__} "
+                "has no loo_curve_."
+            )
+        if not len(model.source_names_) or not hasattr(model, "loo_surface_"):
+            return cls(model.alphas_, model.loo_curve_).plot(ax=ax)
+        return cls(
+            model.alphas_,
+            model.loo_curve_,
+            np.exp(np.mean(np.log(model.source_alphas_), axis=1)),
+            model.loo_surface_,
+        ).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        least = np.min(self.curve)
+        if self.surface is None or len(self.surface) == 1 or len(self.alphas) == 1:
+            self._plot_curves(ax, least)
+        else:
+            self._plot_map(ax, np.asarray(self.surface) / least)
+        ax.set_xscale("log")
+        ax.set_xlabel("alpha, the target's penalty")
+        return _keep(self, ax)
+
+    def _plot_curves(self, ax, least):
+        curves = {"target alone": self.curve}
+        if self.surface is not None:
+            curves["with sources"] = np.min(self.surface, axis=0)
+        for number, (label, values) in enumerate(curves.items()):
+            ratio = np.asarray(values) / least
+            color, line = (LINES[0], LINES[2])[number], ("--", "-")[number]
+            ax.plot(self.alphas, ratio, line, color=color, label=label)
+            best = np.argmin(ratio)
+            ax.plot(self.alphas[best], ratio[best], MARKS[number], color=color, markersize=7)
+        ax.set_ylabel("leave-one-out error relative to the target alone")
+        ax.legend(frameon=False)
+        _remove_frame(ax)
+
+    def _plot_map(self, ax, ratio):
+        top = max(min(float(ratio.max()), 2.0), 1.01)
+        image = ax.pcolormesh(
+            self.alphas,
+            self.source_alphas,
+            np.minimum(ratio, top),
+            cmap="Blues_r",
+            vmax=top,
+            shading="nearest",
+        )
+        if ratio.min() < 1 < ratio.max():
+            ax.contour(
+                self.alphas, self.source_alphas, ratio, [1.0], colors="black", linestyles="--"
+            )
+        row, column = np.unravel_index(np.argmin(ratio), ratio.shape)
+        ax.plot(
+            self.alphas[column],
+            self.source_alphas[row],
+            "o",
+            color=ORANGE,
+            markeredgecolor="black",
+            markersize=9,
+        )
+        ax.set_yscale("log")
+        ax.set_ylabel("source_alpha, the sources' penalty")
+        label = "leave-one-out error relative to the target alone"
+        ax.figure.colorbar(
+            image, ax=ax, label=label, extend="max" if ratio.max() > top else "neither"
+        )

@@ -526,7 +526,7 @@ def _check_feature_names(feature_names, coef):
 ACCEPTED = "Moments, a SourceModel or a FrozenEstimator holding a fitted linear model"
 
 
-def check_sources(sources, X, *, n_targets, feature_names=None):
+def check_sources(sources, X, *, n_targets, feature_names=None, classes=None):
     """Validate the parameter `sources` of an estimator against the rows of the target.
 
     Parameters
@@ -539,6 +539,9 @@ def check_sources(sources, X, *, n_targets, feature_names=None):
         Number of columns of y.
     feature_names : sequence of str, optional
         Names of the features of the target.
+    classes : ndarray, optional
+        Classes of the target, if the estimator is a classifier: frozen estimators are then
+        classifiers of these classes, whose decision function is linear in X.
 
     Returns
     -------
@@ -550,17 +553,19 @@ def check_sources(sources, X, *, n_targets, feature_names=None):
     if not isinstance(sources, Mapping):
         raise TypeError(_not_a_mapping(sources))
     return {
-        name: _check_source(f"sources[{key!r}]", source, X, n_targets, feature_names)
+        name: _check_source(f"sources[{key!r}]", source, X, n_targets, feature_names, classes)
         for name, (key, source) in zip(_source_names(sources), sources.items(), strict=True)
     }
 
 
-def _check_source(call, source, X, n_targets, feature_names):
+def _check_source(call, source, X, n_targets, feature_names, classes=None):
     if isinstance(source, FrozenEstimator):
-        source = _as_source_model(call, source.estimator, X, feature_names)
+        source = _as_source_model(call, source.estimator, X, feature_names, classes)
     if not isinstance(source, Moments | SourceModel):
         raise TypeError(_refusal(call, source))
     _check_features(call, source.n_features, source.feature_names, X.shape[1], feature_names)
+    if classes is not None:
+        _check_class_source(call, source, classes, n_targets)
     if source.n_targets != n_targets:
         raise ValueError(
             f"{call} has {source.n_targets} targets but y has {n_targets}; fit the source on the "
@@ -569,6 +574,20 @@ def _check_source(call, source, X, n_targets, feature_names):
     if isinstance(source, Moments):
         _warn_of_units(call, source, X)
     return source
+
+
+def _check_class_source(call, source, classes, n_targets):
+    if isinstance(source, Moments):
+        raise TypeError(
+            f"{call} is Moments, which do not tell what a classifier needs; give the source as "
+            "rows, as a SourceModel or as a FrozenEstimator of a linear classifier."
+        )
+    if source.n_targets != n_targets:
+        raise ValueError(
+            f"{call} has coef for {source.n_targets} outputs but there are {len(classes)} "
+            f"classes; expected {n_targets}: one row for each class, in the order of classes_, "
+            "or a single one for two classes."
+        )
 
 
 def _not_a_mapping(sources):
@@ -647,16 +666,21 @@ def _scale_ratio(scale, X):
 # ---------------------------------------------------------------------------------------
 
 
-def _as_source_model(call, model, X, feature_names):
-    """Coefficients of a fitted model whose prediction is affine in X."""
-    _check_fitted_regressor(call, model)
+def _as_source_model(call, model, X, feature_names, classes=None):
+    """Coefficients of a fitted model whose prediction, or decision function, is affine in X."""
+    _check_fitted(call, model)
+    if classes is None:
+        _check_regressor(call, model)
+    else:
+        _check_classifier(call, model, classes)
+    score = model.predict if classes is None else model.decision_function
     names = getattr(model, "feature_names_in_", None)
     n_features = getattr(model, "n_features_in_", X.shape[1])
     _check_features(call, n_features, names, X.shape[1], feature_names)
 
     def predict(rows):
         table = rows if names is None else _table(rows, names)
-        return np.asarray(model.predict(table), dtype=np.float64)
+        return np.asarray(score(table), dtype=np.float64)
 
     coef, intercept = _affine(predict, model, X)
     if coef is None:
@@ -667,7 +691,7 @@ def _as_source_model(call, model, X, feature_names):
     return SourceModel(coef, intercept, feature_names=names)
 
 
-def _check_fitted_regressor(call, model):
+def _check_fitted(call, model):
     kind = type(model).__name__
     try:
         check_is_fitted(model)
@@ -676,9 +700,26 @@ def _check_fitted_regressor(call, model):
             f"{call} holds a {kind} that is not fitted; fit it first: "
             "FrozenEstimator(model.fit(X_source, y_source))."
         ) from error
+
+
+def _check_classifier(call, model, classes):
+    if not is_classifier(model) or not hasattr(model, "decision_function"):
+        raise TypeError(
+            f"{call} holds a {type(model).__name__}; only classifiers with a decision function "
+            "that is linear in X, such as LogisticRegression, can be a source here."
+        )
+    if not np.array_equal(model.classes_, classes):
+        raise ValueError(
+            f"{call} knows the classes {_listing(model.classes_)} but the target has "
+            f"{_listing(classes)}; fit the source on the same classes, or leave it out."
+        )
+
+
+def _check_regressor(call, model):
     if is_classifier(model) or not hasattr(model, "predict"):
         raise TypeError(
-            f"{call} holds a {kind}; only regressors that are linear in X can be a source here."
+            f"{call} holds a {type(model).__name__}; only regressors that are linear in X can be "
+            "a source here."
         )
 
 

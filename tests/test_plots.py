@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,9 +15,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
+from skt import L2SPRidge  # noqa: E402
 from skt._compare import compare  # noqa: E402
+from skt.datasets import make_aligned_regressions  # noqa: E402
 from skt.plots import (  # noqa: E402
     ComparisonDisplay,
+    LooSurfaceDisplay,
     SourceWeightsDisplay,
     SourceWeightsMapDisplay,
     StudyDisplay,
@@ -223,3 +227,42 @@ def test_ratios_that_were_not_made():
     rows = [{"design": "a", "n": 1, "metric": "m", "method": "x", "mean": 1, "standard_error": 0}]
     with pytest.raises(ValueError, match=r"needs summarize\(records, baseline=...\)"):
         StudyDisplay.from_study(rows, "n", statistic="ratio")
+
+
+# Leave-one-out errors of L2-SP ----------------------------------------------------------------
+
+
+def l2sp(**options):
+    data = make_aligned_regressions(60, 40, 20, 0.5, target_noise=0.5, random_state=0)
+    return L2SPRidge(**options).fit(data.X, data.y, sample_domain=data.sample_domain)
+
+
+def test_surface_is_a_map_with_its_choice_marked():
+    est = l2sp(source_scale=1.0)
+    display = LooSurfaceDisplay.from_estimator(make_pipeline(StandardScaler(), est))
+    mark = display.ax_.lines[0]
+    assert_allclose(mark.get_xdata(), est.alpha_)
+    assert_allclose(mark.get_ydata(), est.source_alpha_)
+    assert display.ax_.get_xscale() == display.ax_.get_yscale() == "log"
+    display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ({"source_alpha": "source-optimal"}, ["target alone", "with sources"]),
+        ({}, ["target alone"]),
+        ({"alpha": 0.1}, ["target alone", "with sources"]),
+    ],
+)
+def test_curves_where_there_is_no_surface(options, labels):
+    _, ax = plt.subplots()
+    display = LooSurfaceDisplay.from_estimator(l2sp(**options), ax=ax)
+    assert display.ax_ is ax
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == labels
+    display.figure_.canvas.draw()
+
+
+def test_surface_of_something_else():
+    with pytest.raises(ValueError, match="needs a fitted L2SPRidge; LinearRegression has no"):
+        LooSurfaceDisplay.from_estimator(LinearRegression())

@@ -273,6 +273,7 @@ def fit_effects(
     prior: float | None = None,
     scale_spread: float | None = None,
     exponent: float = 0.0,
+    uniform_shares: bool = False,
     rough: bool = False,
     start: Array | None = None,
 ) -> tuple[Effects, Search]:
@@ -281,7 +282,8 @@ def fit_effects(
     ``noise`` (K+1,) and ``prior`` are estimated when None. With ``scale_spread`` None every
     rho_i is one and the common offset is estimated; otherwise ``rho_i ~ N(1, scale_spread^2)``
     is estimated, without a common offset: a free scale and a common offset explain the same
-    differences, and few target rows cannot tell them apart. ``rough`` stops where the
+    differences, and few target rows cannot tell them apart. ``uniform_shares`` adds a weak prior
+    on the variances (`_share_prior`), for few rows and few sources. ``rough`` stops where the
     likelihood is known but its maximiser is not, enough to compare models; ``start`` goes on
     from the coordinates where such a search ended.
     """
@@ -294,6 +296,9 @@ def fit_effects(
         m = latent_posterior(domains, effects)
         value = _value(domains, effects, m, exponent)
         gradient = chart.gradient(effects, _gradient(domains, effects, m, exponent))
+        if uniform_shares:
+            prior_value, by = _share_prior(domains, effects)
+            value, gradient = value + prior_value, gradient + chart.gradient(effects, by)
         if scale_spread is not None:
             pull = (effects.scale - 1) / scale_spread
             value += np.sum(pull**2) / 2
@@ -318,6 +323,32 @@ def fit_effects(
         best = search(start, 1e-11)
     converged = _is_stationary(best, chart.bounds, float(np.sum(domains.n)))
     return chart.effects(best.x), Search(best.fun, best.nit, converged, best.x)
+
+
+def _share_prior(domains: Domains, effects: Effects) -> tuple[float, Effects]:
+    """Return minus the logarithm of a weak prior on the variances, and its derivatives.
+
+    Uniform are the part of a source's variance that is its own, ``tau_i / (tau_i + 1/pi)``, and
+    the part of the target's outputs that is explained: their log odds are logistic. Noise is
+    lognormal about the variance of the outputs, with the standard deviation three.
+    """
+    q = domains.B.shape[2]
+    rows = np.maximum(domains.n, 1.0)
+    total = (domains.fit.sum(axis=1) + domains.rss) / (q * rows)
+    signal = max(np.sum(domains.s[0]) / rows[0], 1e-300)
+    own = np.log(effects.own * effects.prior)
+    explained = np.log(signal / (effects.prior * effects.noise[0]))
+    noise = np.log(effects.noise / np.maximum(total, 1e-300)) / 3
+    odds = np.append(own, explained)
+    value = np.sum(odds + 2 * np.logaddexp(0, -odds)) + np.sum(noise**2) / 2
+    slope = np.tanh(odds / 2)
+    by_noise = noise / 3
+    by_noise[0] -= slope[-1]
+    by_prior = (np.sum(slope[:-1]) - slope[-1]) / effects.prior
+    none = np.zeros_like(effects.scale)
+    return float(value), Effects(
+        by_prior, 0.0, slope[:-1] / effects.own, none, by_noise / effects.noise
+    )
 
 
 def _is_stationary(fit: Any, bounds: list[tuple[float, float]], n: float) -> bool:

@@ -1,5 +1,10 @@
 """Simulators of the papers' designs: arrays out, ``random_state`` in."""
 
+from ._aligned import make_aligned_regressions
 from ._simulators import make_high_dimensional_sources, make_related_regressions
 
-__all__ = ["make_high_dimensional_sources", "make_related_regressions"]
+__all__ = [
+    "make_aligned_regressions",
+    "make_high_dimensional_sources",
+    "make_related_regressions",
+]

@@ -86,6 +86,7 @@ REGISTRY = {
     "uowq-equal-400": ("risk of UOWQ, equal designs, sources of 400 rows", "uowq", "equal_400"),
     "uowq-equal-100": ("risk of UOWQ, equal designs, sources of 100 rows", "uowq", "equal_100"),
     "uowq-unequal": ("risk of UOWQ where designs and noise differ", "uowq", "unequal"),
+    "l2sp-ratio": ("best source penalty against alignment, L2-SP figure 1", "l2sp", "ratio_figure"),
 }
 
 

@@ -1,0 +1,156 @@
+"""L2-SP for generalised linear models: penalties and scales by cross-validation.
+
+Notation
+--------
+n, p, q : rows, features, columns of the linear predictor (``glm``); K sources.
+B_k : (p, q) coefficients of source k; Z_k = X B_k its linear predictor on the target's rows.
+c : (K,) scales of the sources.
+
+    F(B, b) = (1/n) sum_i w_i loss(x_i'B + b, y_i) + alpha ||B - sum_k c_k B_k||^2             (L3)
+
+There is no closed form, so that K-fold validation stands in for leave-one-out, and the scales
+are estimated on the predictors ``sum_k c_k Z_k + b`` before the target's own part is added.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from . import glm
+from .glm import Array, Family
+
+# Prior standard deviation of a source's scale about its part of one, as in `l2sp`.
+SCALE_SPREAD = 1.0
+GRID_SIZE = 13
+# Of derivatives, as in `glm.fit`: Newton's last step is far below it.
+TOL = 1e-9
+
+
+class Rows(NamedTuple):
+    """Rows of one domain."""
+
+    X: Array  # (n, p)
+    Y: Array  # (n, q)
+    weight: Array  # (n,)
+
+    def take(self, rows: Array) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.X[rows], self.Y[rows], self.weight[rows])
+
+
+class Validated(NamedTuple):
+    """Errors of penalties, with and without the sources."""
+
+    alphas: Array  # (M,)
+    errors: Array  # (2, M) mean loss: scales zero, scales estimated or given
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """Return whether sources are used, and the penalty; not using them wins a tie."""
+        low = self.errors.min(axis=1)
+        used = int(low[1] < low[0])
+        # Of equal penalties the largest: it relies most on what is known.
+        ties = np.flatnonzero(self.errors[used] <= low[used] * (1 + 1e-12))
+        return used, int(ties[-1])
+
+
+def penalty_grid(rows: Rows) -> Array:
+    """Return penalties about a quarter of the features' mean variance, and infinity, (M,)."""
+    w = rows.weight / rows.weight.sum()
+    level = float(np.mean(w @ (rows.X - w @ rows.X) ** 2)) / 4
+    return np.append(np.geomspace(1e-4, 1e2, GRID_SIZE) * (level if level > 0 else 1.0), np.inf)
+
+
+def folds(rows: Rows, n_folds: int) -> Array:
+    """Return the number of each row's fold: distinct rows in order are dealt out in turn, (n,).
+
+    Ordered by response first, so that every class is spread as evenly as its rows allow. Equal
+    rows share a fold: a row twice is a row of weight two, and the order of rows does not matter.
+    """
+    table = np.column_stack([rows.Y, rows.X])
+    distinct, code = np.unique(table, axis=0, return_inverse=True)
+    return code.reshape(-1) % min(n_folds, len(distinct))
+
+
+def estimate_scales(
+    family: Family, rows: Rows, coefs: Array, total: float | None, *, intercept: bool
+) -> Array:
+    """Return c of least loss of ``sum_k c_k Z_k + b``, (K,).
+
+    Free scales (``total`` None) have the prior ``N(1/K, SCALE_SPREAD^2)`` and, if there are
+    several, are not negative. A total fixes their sum.
+    """
+    K = len(coefs)
+    if total is not None and K == 1:
+        return np.array([total])
+    Z = np.einsum("np,kpq->knq", rows.X, coefs)
+    q = rows.Y.shape[1]
+    sign = 1.0 if total is None or total >= 0 else -1.0
+
+    def value_and_slope(x: Array) -> tuple[float, Array]:
+        c, b = x[:K], x[K:] if intercept else np.zeros(q)
+        eta = np.tensordot(c, Z, 1) + b
+        residual = rows.weight[:, None] * (family.mean(eta) - rows.Y)
+        away = (c - 1 / K) / SCALE_SPREAD if total is None else np.zeros(K)
+        value = rows.weight @ family.loss(eta, rows.Y) + away @ away / 2
+        by_scale = np.tensordot(Z, residual, axes=([1, 2], [0, 1])) + away / SCALE_SPREAD
+        return float(value), np.append(by_scale, residual.sum(axis=0) if intercept else [])
+
+    mean = rows.weight @ rows.Y / rows.weight.sum()
+    start = np.full(K, (1.0 if total is None else total) / K)
+    start = np.append(start, family.link(mean)) if intercept else start
+    free = (None, None) if K == 1 else (0.0, None) if sign > 0 else (None, 0.0)
+    bounds = [free] * K + [(None, None)] * (len(start) - K)
+    if total is None:
+        return minimize(value_and_slope, start, jac=True, bounds=bounds, method="L-BFGS-B").x[:K]
+    summed = {"type": "eq", "fun": lambda x: x[:K].sum() - total}
+    end = minimize(
+        value_and_slope, start, jac=True, bounds=bounds, method="SLSQP", constraints=[summed]
+    )
+    return end.x[:K]
+
+
+def validate(
+    family: Family,
+    rows: Rows,
+    coefs: Array,
+    alphas: Array,
+    total: float | None,
+    n_folds: int,
+    *,
+    intercept: bool,
+) -> Validated:
+    """Return the K-fold loss of every penalty without sources and with them."""
+    number = folds(rows, n_folds)
+    errors = np.zeros((2, len(alphas)))
+    for fold in range(number.max() + 1 if number.max() > 0 else 0):
+        train, test = rows.take(number != fold), rows.take(number == fold)
+        for used in range(2 if len(coefs) else 1):
+            centre = np.zeros((rows.X.shape[1], rows.Y.shape[1]))
+            if used:
+                scales = estimate_scales(family, train, coefs, total, intercept=intercept)
+                centre = np.tensordot(scales, coefs, 1)
+            for m, alpha in enumerate(alphas):
+                fit = fit_rows(family, train, alpha, centre, intercept=intercept)
+                eta = glm.linear_predictor(test.X, fit.coef, fit.intercept)
+                errors[used, m] += test.weight @ family.loss(eta, test.Y)
+    if not len(coefs):
+        errors[1] = np.inf
+    return Validated(alphas, errors / rows.weight.sum())
+
+
+def fit_rows(
+    family: Family, rows: Rows, alpha: float, centre: Array, *, intercept: bool
+) -> glm.Fit:
+    """Minimise (L3) at a centre ``sum_k c_k B_k``."""
+    return glm.fit(
+        family,
+        rows.X,
+        rows.Y,
+        alpha=alpha,
+        weight=rows.weight,
+        centre=centre,
+        intercept=intercept,
+        tol=TOL,
+    )
