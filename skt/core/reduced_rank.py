@@ -1,0 +1,305 @@
+"""Reduced-rank regression from second moments, and the choice of its rank and ridge penalty.
+
+Notation
+--------
+n rows (the sum of their weights), p features, q outputs, centred where an intercept is fitted:
+
+    G = X'X/n  (p, p),   H = X'Y/n  (p, q),   y2 = ||Y||^2/n,
+
+and C the coefficients (p, q). With a ridge penalty gamma,
+
+    (1/2n) ||Y - X C||^2 + (gamma/2) ||C||^2 = (y2 - 2 <H, C> + <C, (G + gamma I) C>) / 2      (R1)
+
+is minimised under rank C <= r by C_r = W [W H]_r, where W = (G + gamma I)^(-1/2) and [.]_r is the
+truncated singular value decomposition: Eckart and Young in the metric of G.
+
+Nothing here depends on n. Every array may have leading dimensions (folds, say): functions
+broadcast over them.
+
+References
+----------
+Bunea, She and Wegkamp (2011). Optimal selection of reduced rank estimators of
+high-dimensional matrices. The Annals of Statistics 39, 1282-1309.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .moments import Moments
+
+Array = NDArray[Any]
+
+# Below this many rows per direction of X the residual variance, on which the criterion of the
+# rank rests, is a poor estimate, and least squares a poor start: cross-validate instead.
+AMPLE_ROWS = 1.5
+# Ridge penalties that are tried, relative to the mean eigenvalue of G.
+RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
+EPS = float(np.finfo(float).eps)
+
+
+class SecondMoments(NamedTuple):
+    """Second moments of rows, perhaps of several sets of rows at once."""
+
+    G: Array  # (..., p, p)
+    H: Array  # (..., p, q)
+    y2: Array  # (...,)
+    n: Array  # (...,)
+
+    def at(self, index: Any) -> SecondMoments:
+        """Return the moments of one set of rows, or of a slice of them."""
+        return SecondMoments(*(part[index] for part in self))
+
+
+class Factors(NamedTuple):
+    """Coefficients as a singular value decomposition, C = U diag(d) V'."""
+
+    U: Array  # (..., p, r)
+    d: Array  # (..., r)
+    V: Array  # (..., q, r)
+
+    @property
+    def C(self) -> Array:
+        """Coefficients, (..., p, q)."""
+        return self.U * self.d[..., None, :] @ transpose(self.V)
+
+    def at(self, index: Any) -> Factors:
+        """Return the factors of one set of rows, or of a slice of them."""
+        return Factors(*(part[index] for part in self))
+
+
+class Folds(NamedTuple):
+    """Rows to learn from, all of them first and then without each fold; and the folds."""
+
+    train: SecondMoments  # (1 + n_folds, ...)
+    test: SecondMoments  # (n_folds, ...)
+
+
+class Chosen(NamedTuple):
+    """Rank and ridge penalty, and how they were chosen."""
+
+    rank: int
+    ridge: float
+    errors: Array  # (n_ridges, n_ranks) mean errors of validation; empty if not by validation
+    ridges: Array  # (n_ridges,)
+
+
+def transpose(A: Array) -> Array:
+    """Return the transposed matrices."""
+    return np.swapaxes(A, -1, -2)
+
+
+# Moments and folds --------------------------------------------------------------------------
+
+
+def second_moments(m: Moments, intercept: bool) -> SecondMoments:
+    """Return the moments about the mean, or about zero where no intercept is fitted."""
+    if intercept:
+        return _about(m, m.mean_X, m.mean_y)
+    return _about(m, np.zeros(m.n_features), np.zeros(m.n_targets))
+
+
+def _about(m: Moments, x: Array, y: Array) -> SecondMoments:
+    dx, dy = m.mean_X - x, m.mean_y - y
+    y2 = np.trace(m.Syy) / m.weight + dy @ dy
+    return SecondMoments(
+        m.Sxx / m.weight + np.outer(dx, dx),
+        m.Sxy / m.weight + np.outer(dx, dy),
+        np.array(y2),
+        np.array(m.weight),
+    )
+
+
+def without(total: Moments, part: Moments) -> Moments:
+    """Return the moments of the rows of `total` that are not in `part`.
+
+    The inverse of merging: S = S_total - S_part - (W W_part / W_total) d d'. A column that is
+    constant in what is left comes out as rounding error, which is set to zero.
+    """
+    weight = total.weight - part.weight
+    mean_X = (total.weight * total.mean_X - part.weight * part.mean_X) / weight
+    mean_y = (total.weight * total.mean_y - part.weight * part.mean_y) / weight
+    dx, dy = part.mean_X - mean_X, part.mean_y - mean_y
+    between = weight * part.weight / total.weight
+    Sxx = total.Sxx - part.Sxx - between * np.outer(dx, dx)
+    Syy = total.Syy - part.Syy - between * np.outer(dy, dy)
+    Sxy = total.Sxy - part.Sxy - between * np.outer(dx, dy)
+    x, y = _left(Sxx, total.Sxx), _left(Syy, total.Syy)
+    return Moments(
+        n_samples=max(total.n_samples - part.n_samples, 1),
+        weight=weight,
+        mean_X=mean_X,
+        mean_y=mean_y,
+        Sxx=Sxx * np.outer(x, x),
+        Sxy=Sxy * np.outer(x, y),
+        Syy=Syy * np.outer(y, y),
+    )
+
+
+def _left(S: Array, total: Array) -> Array:
+    """Return which columns still vary after others were taken away."""
+    return np.diag(S) > 1e3 * EPS * np.diag(total)
+
+
+def make_folds(total: Moments, parts: Sequence[Moments], intercept: bool) -> Folds:
+    """Return the moments to train on, by taking parts away, and those to test on.
+
+    A fold is tested about the means of the rows it is predicted from.
+    """
+    rest = [without(total, part) for part in parts]
+    train = [second_moments(m, intercept) for m in (total, *rest)]
+    origins = [
+        (m.mean_X, m.mean_y) if intercept else (0 * m.mean_X, 0 * m.mean_y) for m in rest
+    ]
+    test = [_about(part, *origin) for part, origin in zip(parts, origins, strict=True)]
+    return Folds(_stack(train), _stack(test))
+
+
+def _stack(sets: Sequence[SecondMoments]) -> SecondMoments:
+    return SecondMoments(*(np.array(part) for part in zip(*sets, strict=True)))
+
+
+# Objective and solution ---------------------------------------------------------------------
+
+
+def objective(C: Array, m: SecondMoments, ridge: float = 0.0) -> Array:
+    """Return (R1) at the coefficients C."""
+    return squared_error(C, m) / 2 + ridge / 2 * np.sum(C**2, axis=(-1, -2))
+
+
+def squared_error(C: Array, m: SecondMoments) -> Array:
+    """Return ||Y - X C||^2 / n from the moments."""
+    return m.y2 + np.sum(C * (m.G @ C - 2 * m.H), axis=(-1, -2))
+
+
+def factor_error(f: Factors, m: SecondMoments) -> Array:
+    """Return ||Y - X U D V'||^2 / n, which needs only the diagonals: V'V = I."""
+    linear = np.sum(f.d * np.sum(f.U * (m.H @ f.V), axis=-2), axis=-1)
+    return m.y2 - 2 * linear + np.sum(f.d**2 * np.sum(f.U * (m.G @ f.U), axis=-2), axis=-1)
+
+
+def inverse_root(G: Array, ridge: float = 0.0) -> Array:
+    """Return (G + ridge I)^(-1/2) on the range of G, zero elsewhere.
+
+    Outside the range of G there is nothing to learn, with any penalty.
+    """
+    e, Q = np.linalg.eigh(G)
+    inside = e > _negligible(e)
+    root = np.where(inside, 1 / np.sqrt(np.where(inside, e + ridge, 1.0)), 0.0)
+    return Q * root[..., None, :] @ transpose(Q)
+
+
+def _negligible(e: Array) -> Array:
+    """Return the size of eigenvalues that are rounding error."""
+    return np.maximum(e[..., -1:], 0.0) * (10 * e.shape[-1] * EPS)
+
+
+def rank_of(G: Array) -> int:
+    """Return the numerical rank of X, from G = X'X/n."""
+    e = np.linalg.eigvalsh(G)
+    return int(np.sum(e > _negligible(e)))
+
+
+def reduced_rank(m: SecondMoments, rank: int, ridge: float = 0.0) -> Factors:
+    """Return the minimiser of (R1) among coefficients of the given rank."""
+    W = inverse_root(m.G, ridge)
+    left, s, right = np.linalg.svd(W @ m.H, full_matrices=False)
+    A = W @ (left[..., :rank] * s[..., None, :rank])  # C = A right'
+    U, d, rotation = np.linalg.svd(A, full_matrices=False)
+    return Factors(U, d, transpose(rotation @ right[..., :rank, :]))
+
+
+# Choice of rank and penalty -----------------------------------------------------------------
+
+
+def rsc_rank(m: SecondMoments, lost: float = 0.0) -> int:
+    """Return the rank by the rank selection criterion (Bunea, She and Wegkamp 2011).
+
+    The number of eigenvalues of Y'PY, P the projection on the columns of X, that reach
+    (1 + theta)^2 s^2 (sqrt q + sqrt k)^2 with theta = 1, k = rank X and s^2 the residual
+    variance: what noise alone reaches with small probability. Eigenvalues of Y'PY are
+    n times squared singular values of W H: no n x n projection is formed.
+
+    Parameters
+    ----------
+    m : SecondMoments
+        Of more rows than rank X.
+    lost : float, default=0
+        Degrees of freedom that an intercept has taken.
+
+    Returns
+    -------
+    int
+        From 0 to min(k, q).
+    """
+    q, k = m.H.shape[-1], rank_of(m.G)
+    e = np.linalg.svd(inverse_root(m.G) @ m.H, compute_uv=False) ** 2
+    variance = max(m.y2 - np.sum(e), EPS * m.y2) * m.n / (q * (m.n - lost - k))
+    reached = m.n * e >= 4 * variance * (np.sqrt(q) + np.sqrt(k)) ** 2
+    return int(np.sum(reached[:k]))
+
+
+def rank_errors(train: SecondMoments, test: SecondMoments, ridge: float) -> Array:
+    """Return the error of validation of every rank, 0, 1, ..., at one penalty.
+
+    In C_r = sum_j a_j b_j' the b_j are orthonormal, so that each j adds its own term: all
+    ranks cost one decomposition.
+    """
+    W = inverse_root(train.G, ridge)
+    left, s, right = np.linalg.svd(W @ train.H, full_matrices=False)
+    A, B = W @ (left * s[..., None, :]), transpose(right)
+    added = np.sum(A * (test.G @ A - 2 * (test.H @ B)), axis=-2)
+    start = np.zeros((*added.shape[:-1], 1))
+    return test.y2[..., None] + np.cumsum(np.concatenate([start, added], axis=-1), axis=-1)
+
+
+def ridge_grid(G: Array) -> Array:
+    """Return the penalties to try, in units of the mean eigenvalue of G."""
+    return RIDGE_GRID * max(float(np.trace(G)) / max(rank_of(G), 1), np.finfo(float).tiny)
+
+
+def is_ample(m: SecondMoments, lost: float = 0.0) -> bool:
+    """Return whether there are rows enough for least squares and the criterion of the rank."""
+    return bool(m.n - lost >= AMPLE_ROWS * rank_of(m.G) + 1)
+
+
+def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> Chosen:
+    """Choose what is None: by the criterion of the rank without penalty, or by validation.
+
+    Parameters
+    ----------
+    folds : Folds
+        Of the target's rows.
+    rank, ridge : int, float or None
+        What is given.
+    lost : float
+        Degrees of freedom that an intercept has taken.
+
+    Returns
+    -------
+    Chosen
+        Where rows are ample, no penalty and the rank by `rsc_rank`; otherwise the pair with the
+        least mean error of validation, ranks up to what the smallest fold can tell.
+    """
+    total = folds.train.at(0)
+    if ridge is None and is_ample(total, lost):
+        ridge = 0.0
+    if rank is None and ridge == 0.0 and is_ample(total, lost):
+        return Chosen(rsc_rank(total, lost), 0.0, np.empty((0, 0)), np.zeros(1))
+    if rank is not None and ridge is not None:
+        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]))
+    ridges = ridge_grid(total.G) if ridge is None else np.array([ridge])
+    errors = np.array([_mean_errors(folds, value) for value in ridges])
+    shown = errors if rank is None else errors[:, rank : rank + 1]
+    best = np.unravel_index(int(np.argmin(shown)), shown.shape)
+    return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
+
+
+def _mean_errors(folds: Folds, ridge: float) -> Array:
+    train = folds.train.at(slice(1, None))
+    weight = folds.test.n / np.sum(folds.test.n)
+    return weight @ rank_errors(train, folds.test, ridge)

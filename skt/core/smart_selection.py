@@ -1,0 +1,362 @@
+"""Choice of rank, structural rank and penalty of SMART: one set of folds, one set of paths.
+
+Notation as in `smart`. Candidates are
+
+* plain reduced-rank regression (lambda = 0), always: what is fitted where sources do not help;
+* the closed-form ends lambda = infinity at a grid of structural ranks, which cost no iteration;
+* a path of lambda at the best of these structural ranks, downwards from its end;
+* a path at structural rank 0 (every source direction penalised), upwards from lambda = 0.
+
+All are fitted to all rows and without each fold side by side, on the same grid of lambda, and
+compared by the error of validation. The paper instead fixes the structural rank by
+cross-validation and lambda by a BIC that counts non-zeros alone: `choose_by_bic`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .reduced_rank import (
+    Chosen,
+    Factors,
+    Folds,
+    SecondMoments,
+    choose,
+    factor_error,
+    rank_errors,
+    reduced_rank,
+    ridge_grid,
+)
+from .smart import (
+    Penalties,
+    Problem,
+    Solution,
+    State,
+    admm,
+    end_duals,
+    lambda_max,
+    objective,
+    start,
+    subspace_end,
+)
+from .source_bases import Side, blocks, whole
+
+Array = NDArray[Any]
+
+# lambda relative to lambda_max. At structural rank 0 there is no closed form at infinity, and
+# the best penalty may be above lambda_max of the subspace.
+DOWN_GRID = np.geomspace(1.0, 2e-3, 8)[1:]
+UP_GRID = np.geomspace(2e-3, 4.0, 11)
+# Structural ranks whose ends are compared.
+N_STRUCTURAL = 8
+# Errors of validation need no exact solutions.
+PATH_TOL, PATH_ITER = 1e-3, 60
+# A candidate must beat reduced-rank regression by this many standard errors of the difference.
+LEAST_GAIN = 1.0
+
+
+class Setting(NamedTuple):
+    """What is given, None where it is to be chosen; and the solver's settings."""
+
+    rank: int | None
+    structural: tuple[int, int] | None
+    alpha: Penalties | None
+    ridge: float | None
+    lost: float  # degrees of freedom that an intercept has taken
+    entrywise: bool  # the paper's penalty
+    rho: float
+    tol: float
+    max_iter: int
+
+
+class Candidate(NamedTuple):
+    """One choice, its fit to all rows, and its error on each fold."""
+
+    structural: tuple[int, int]
+    alpha: Penalties
+    rank: int
+    ridge: float
+    state: State | Factors
+    errors: Array  # (n_folds,)
+
+    @property
+    def factors(self) -> Factors:
+        """Coefficients fitted to all rows."""
+        return self.state.factors if isinstance(self.state, State) else self.state
+
+
+class Selected(NamedTuple):
+    """The chosen candidate, refined, and all that were compared."""
+
+    candidate: Candidate
+    solution: Solution | None  # None where a closed form is chosen
+    candidates: list[Candidate]
+    reduced_rank: Chosen
+
+
+class Bases(NamedTuple):
+    """Source bases of features and outputs."""
+
+    left: Side
+    right: Side
+
+
+def rotate(m: SecondMoments, bases: Bases) -> SecondMoments:
+    """Return the moments of X U0 and Y V0."""
+    U, V = bases.left.basis, bases.right.basis
+    return m._replace(G=U.T @ m.G @ U, H=U.T @ m.H @ V)
+
+
+def make_problem(
+    m: SecondMoments, bases: Bases, structural: tuple[int, int], ridge: float, entrywise: bool
+) -> Problem:
+    """Return (S1) at a structural rank and ridge penalty, for moments in the source bases."""
+    left, right = (
+        blocks(side, k, entrywise=entrywise) for side, k in zip(bases, structural, strict=True)
+    )
+    G = m.G + ridge * np.eye(m.G.shape[-1])
+    return Problem(m._replace(G=G), *structural, left, right)
+
+
+# Given everything ---------------------------------------------------------------------------
+
+
+def solve(
+    m: SecondMoments, bases: Bases, setting: Setting, rank: int, ridge: float
+) -> tuple[Factors, Solution | None]:
+    """Return the solution where structural rank and penalties are given, and how it was found.
+
+    (S1) is not convex: the iteration starts from both ends of the path, and the lower
+    objective counts.
+    """
+    structural, alpha = setting.structural, setting.alpha
+    assert structural is not None and alpha is not None  # noqa: PT018, S101 for mypy
+    problem = make_problem(m, bases, structural, ridge, setting.entrywise)
+    if not any(alpha) or rank == 0:
+        return reduced_rank(m, rank, ridge), None
+    if np.isinf(alpha[0]):
+        return subspace_end(problem, rank), None
+    starts = [start(reduced_rank(m, rank, ridge), problem), *_end_start(problem, rank)]
+    found = [_run(begin, problem, alpha, setting) for begin in starts]
+    best = min(found, key=lambda s: float(s.objective[-1]))
+    return best.state.factors, best
+
+
+def _run(begin: State, problem: Problem, alpha: Penalties, setting: Setting) -> Solution:
+    return admm(
+        begin, problem, alpha, rho=setting.rho, tol=setting.tol, max_iter=setting.max_iter
+    )
+
+
+def _end_start(problem: Problem, rank: int) -> Iterator[State]:
+    """Yield the closed-form end with its multipliers, where there is one."""
+    if rank <= min(problem.left_rank, problem.right_rank):
+        end = subspace_end(problem, rank)
+        yield start(end, problem, end_duals(end, problem))
+
+
+# By cross-validation ------------------------------------------------------------------------
+
+
+def select(folds: Folds, bases: Bases, setting: Setting) -> Selected:
+    """Choose what is None in the setting by cross-validation, and fit it to all rows.
+
+    Parameters
+    ----------
+    folds : Folds
+        Moments of the target in the source bases.
+    bases : Bases
+        Those bases.
+    setting : Setting
+        What is given, and the solver's settings.
+
+    Returns
+    -------
+    Selected
+        The candidate of least error, or reduced-rank regression unless it is beaten by more
+        than `LEAST_GAIN` standard errors of the paired difference over folds.
+    """
+    chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
+    candidates = [plain(folds, chosen), *_borrowing(folds, bases, setting, chosen)]
+    candidate = pick(candidates, folds.test.n)
+    return Selected(*_refine(candidate, folds, bases, setting), candidates, chosen)
+
+
+def plain(folds: Folds, chosen: Chosen) -> Candidate:
+    """Return reduced-rank regression as a candidate."""
+    return _candidate(folds, (0, 0), 0.0, chosen.rank, chosen.ridge, _fit_plain(folds, chosen))
+
+
+def _fit_plain(folds: Folds, chosen: Chosen) -> Factors:
+    return reduced_rank(folds.train, chosen.rank, chosen.ridge)
+
+
+def _candidate(
+    folds: Folds,
+    structural: tuple[int, int],
+    alpha: float | Penalties,
+    rank: int,
+    ridge: float,
+    state: State | Factors,
+) -> Candidate:
+    factors = state.factors if isinstance(state, State) else state
+    errors = factor_error(factors.at(slice(1, None)), folds.test)
+    pair = alpha if isinstance(alpha, tuple) else (alpha, alpha)
+    return Candidate(structural, pair, rank, ridge, state.at(0), errors)
+
+
+def _borrowing(
+    folds: Folds, bases: Bases, setting: Setting, chosen: Chosen
+) -> Iterator[Candidate]:
+    """Yield the candidates that use the sources."""
+    ends = list(_ends(folds, bases, setting, chosen))
+    if setting.alpha is None or np.isinf(setting.alpha[0]):
+        yield from ends
+    if setting.alpha is not None and np.isinf(setting.alpha[0]):
+        return
+    best = min(ends, key=lambda c: _mean(c.errors, folds), default=None)
+    if best is not None:
+        yield from _path(folds, bases, setting, best.structural, best.rank, best.ridge)
+    if setting.structural is not None and best is not None:
+        return
+    rank, ridge = max(chosen.rank, 1), chosen.ridge
+    low = setting.structural or (0, 0)
+    for rank_, ridge_ in dict.fromkeys([(rank, ridge), *([(best.rank, best.ridge)] if best else [])]):
+        yield from _path(folds, bases, setting, low, rank_, ridge_)
+
+
+def pick(candidates: list[Candidate], n: Array) -> Candidate:
+    """Return the best candidate, or the first unless it is beaten clearly."""
+    first, weight = candidates[0], n / np.sum(n)
+    best = min(candidates, key=lambda c: float(weight @ c.errors))
+    gain = first.errors - best.errors
+    mean = weight @ gain
+    error = np.sqrt(weight @ (gain - mean) ** 2 / max(len(n) - 1, 1))
+    return best if mean > LEAST_GAIN * error else first
+
+
+def _mean(errors: Array, folds: Folds) -> float:
+    return float(folds.test.n @ errors / np.sum(folds.test.n))
+
+
+def _ends(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Iterator[Candidate]:
+    """Yield the ends lambda = infinity at each structural rank, with its best rank and ridge."""
+    free = setting.rank is None and chosen.errors.size > 0
+    rank = 1 if free else max(chosen.rank, 1)
+    ridges = [chosen.ridge]
+    if setting.ridge is None and chosen.errors.size > 0:
+        ridges = [float(ridge) for ridge in ridge_grid(folds.train.at(0).G)]
+    for structural in structural_grid(bases, setting.structural, rank):
+        inside = Folds(*(_inside(m, structural) for m in folds))
+        errors = [rank_errors(inside.train.at(slice(1, None)), inside.test, g) for g in ridges]
+        ranks = range(rank, min(structural) + 1) if free else [rank]
+        best, ridge, errors_ = min(
+            ((r, g, e[..., r]) for g, e in zip(ridges, errors, strict=True) for r in ranks),
+            key=lambda item: _mean(item[2], folds),
+        )
+        problem = make_problem(folds.train, bases, structural, ridge, setting.entrywise)
+        yield Candidate(
+            structural, (np.inf, np.inf), best, ridge, subspace_end(_at(problem, 0), best), errors_
+        )
+
+
+def _at(problem: Problem, index: Any) -> Problem:
+    return problem._replace(m=problem.m.at(index))
+
+
+def _inside(m: SecondMoments, structural: tuple[int, int]) -> SecondMoments:
+    """Return the moments of the leading source directions alone."""
+    a, b = structural
+    return m._replace(G=m.G[..., :a, :a], H=m.H[..., :a, :b])
+
+
+def structural_grid(
+    bases: Bases, given: tuple[int, int] | None, rank: int
+) -> list[tuple[int, int]]:
+    """Return the structural ranks to try, none below the rank, which a closed form needs."""
+    if given is not None:
+        return [given] if rank <= min(given) else []
+    limit = min(side.rank for side in bases)
+    signal = min(side.signal for side in bases)
+    highest = min(limit, 2 * max(signal, rank))
+    if rank > highest:
+        return []
+    grid = np.geomspace(rank, highest, N_STRUCTURAL).round().astype(int)
+    ranks = sorted({*grid.tolist(), *({signal} & {*range(rank, highest + 1)})})
+    pairs = [(whole(bases.left, k), whole(bases.right, k)) for k in ranks]
+    return list(dict.fromkeys(pairs))
+
+
+def _path(
+    folds: Folds,
+    bases: Bases,
+    setting: Setting,
+    structural: tuple[int, int],
+    rank: int,
+    ridge: float,
+) -> Iterator[Candidate]:
+    """Yield a path of penalties, each started from the last, or from lower if there is lower."""
+    problem = make_problem(folds.train, bases, structural, ridge, setting.entrywise)
+    from_zero = reduced_rank(folds.train, rank, ridge)
+    begins = [start(from_zero, problem), *_end_start(problem, rank)]
+    state = begins[-1]
+    for alpha in _penalties(problem, bases, setting, rank):
+        state = _lowest([state, *begins], problem, alpha)
+        state = admm(
+            state, problem, alpha, rho=setting.rho, tol=PATH_TOL, max_iter=PATH_ITER
+        ).state
+        yield _candidate(folds, structural, alpha, rank, ridge, state)
+
+
+def _lowest(states: list[State], problem: Problem, alpha: Penalties) -> State:
+    """Return the state of least objective, for each set of rows its own."""
+    values = np.array([objective(s.factors, problem, alpha) for s in states])
+    best = np.argmin(values, axis=0)
+    rows = np.arange(len(best))
+    return State(*(np.array(parts)[best, rows] for parts in zip(*states, strict=True)))
+
+
+def _penalties(problem: Problem, bases: Bases, setting: Setting, rank: int) -> list[Penalties]:
+    """Return the grid of a path in its order: down from its end, or up from zero."""
+    if setting.alpha is not None:
+        return [setting.alpha]
+    down = rank <= min(problem.left_rank, problem.right_rank)
+    grid = DOWN_GRID if down else UP_GRID
+    scale = _scale(_at(problem, 0), bases, setting, rank)
+    return [(float(value), float(value)) for value in scale * grid]
+
+
+def _scale(problem: Problem, bases: Bases, setting: Setting, rank: int) -> float:
+    """Return lambda_max; below the rank, that of the least structural rank which has one."""
+    structural = tuple(
+        min(max(k, rank, side.signal), len(side.values)) if k < rank else k
+        for k, side in zip((problem.left_rank, problem.right_rank), bases, strict=True)
+    )
+    left, right = (
+        blocks(side, k, entrywise=setting.entrywise)
+        for side, k in zip(bases, structural, strict=True)
+    )
+    nearest = Problem(problem.m, structural[0], structural[1], left, right)
+    scale = float(lambda_max(nearest, rank))
+    if scale > 0:
+        return scale
+    # Every direction is in the subspaces: a tenth of the slope in V takes lambda's place.
+    end = reduced_rank(problem.m, rank)
+    return float(np.max(np.abs(problem.m.H.T @ end.U * end.d))) / 10
+
+
+def _refine(
+    candidate: Candidate, folds: Folds, bases: Bases, setting: Setting
+) -> tuple[Candidate, Solution | None]:
+    """Solve the chosen problem on all rows to the tolerance."""
+    if not isinstance(candidate.state, State):
+        return candidate, None
+    problem = make_problem(
+        folds.train.at(0), bases, candidate.structural, candidate.ridge, setting.entrywise
+    )
+    solution = _run(candidate.state, problem, candidate.alpha, setting)
+    return candidate._replace(state=solution.state), solution
