@@ -1,6 +1,7 @@
 """Transfer learning with scikit-learn: borrow from related data what helps, and no more."""
 
 from ._compare import Comparison, compare, compare_each
+from ._smart import ReducedRankRegressor, SMARTRegressor
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -11,6 +12,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Comparison",
     "Moments",
+    "ReducedRankRegressor",
+    "SMARTRegressor",
     "SourceModel",
     "TargetCV",
     "UOWQRegressor",

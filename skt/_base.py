@@ -20,6 +20,7 @@ class Target(NamedTuple):
     X: np.ndarray  # (n, p)
     y: np.ndarray  # (n, q)
     weight: np.ndarray  # (n,)
+    kept: np.ndarray | None = None  # (n_given,) which of the rows given have weight
 
 
 class TransferEstimator(BaseEstimator):
@@ -42,9 +43,10 @@ class TransferEstimator(BaseEstimator):
         Y = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         target_rows, source_rows = split_domains(sample_domain, len(X))
         weight = _check_weight(sample_weight, X, target_rows, source_rows)
-        target_rows = target_rows[weight[target_rows] > 0]
+        kept = weight[target_rows] > 0
+        target_rows = target_rows[kept]
         target = Target(
-            X[target_rows].astype(np.float64, copy=False), Y[target_rows], weight[target_rows]
+            X[target_rows].astype(np.float64, copy=False), Y[target_rows], weight[target_rows], kept
         )
         names = getattr(self, "feature_names_in_", None)
         known = check_sources(

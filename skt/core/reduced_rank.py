@@ -145,18 +145,20 @@ def _left(S: Array, total: Array) -> Array:
     return np.diag(S) > 1e3 * EPS * np.diag(total)
 
 
-def make_folds(total: Moments, parts: Sequence[Moments], intercept: bool) -> Folds:
-    """Return the moments to train on, by taking parts away, and those to test on.
+def make_folds(
+    total: Moments, rest: Sequence[Moments], parts: Sequence[Moments], intercept: bool
+) -> Folds:
+    """Return the moments of all rows and of those without each fold, and of the folds.
 
-    A fold is tested about the means of the rows it is predicted from.
+    A fold is tested about the means of the rows it is predicted from. There may be no folds.
     """
-    rest = [without(total, part) for part in parts]
-    train = [second_moments(m, intercept) for m in (total, *rest)]
-    origins = [
-        (m.mean_X, m.mean_y) if intercept else (0 * m.mean_X, 0 * m.mean_y) for m in rest
-    ]
+    train = _stack([second_moments(m, intercept) for m in (total, *rest)])
+    if not parts:
+        return Folds(train, train.at(slice(0, 0)))
+    zero = 0 * total.mean_X, 0 * total.mean_y
+    origins = [(m.mean_X, m.mean_y) if intercept else zero for m in rest]
     test = [_about(part, *origin) for part, origin in zip(parts, origins, strict=True)]
-    return Folds(_stack(train), _stack(test))
+    return Folds(train, _stack(test))
 
 
 def _stack(sets: Sequence[SecondMoments]) -> SecondMoments:
@@ -240,7 +242,7 @@ def rsc_rank(m: SecondMoments, lost: float = 0.0) -> int:
     e = np.linalg.svd(inverse_root(m.G) @ m.H, compute_uv=False) ** 2
     variance = max(m.y2 - np.sum(e), EPS * m.y2) * m.n / (q * (m.n - lost - k))
     reached = m.n * e >= 4 * variance * (np.sqrt(q) + np.sqrt(k)) ** 2
-    return int(np.sum(reached[:k]))
+    return int(np.sum((reached & (e > 0))[:k]))
 
 
 def rank_errors(train: SecondMoments, test: SecondMoments, ridge: float) -> Array:
@@ -282,16 +284,17 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     Returns
     -------
     Chosen
-        Where rows are ample, no penalty and the rank by `rsc_rank`; otherwise the pair with the
-        least mean error of validation, ranks up to what the smallest fold can tell.
+        Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise the
+        pair with the least mean error of validation.
     """
     total = folds.train.at(0)
-    if ridge is None and is_ample(total, lost):
-        ridge = 0.0
-    if rank is None and ridge == 0.0 and is_ample(total, lost):
-        return Chosen(rsc_rank(total, lost), 0.0, np.empty((0, 0)), np.zeros(1))
+    if is_ample(total, lost):
+        ridge = 0.0 if ridge is None else ridge
+        rank = max(rsc_rank(total, lost), 1) if rank is None and ridge == 0.0 else rank
     if rank is not None and ridge is not None:
         return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]))
+    if len(folds.test.n) == 0:  # one row tells the mean
+        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1))
     ridges = ridge_grid(total.G) if ridge is None else np.array([ridge])
     errors = np.array([_mean_errors(folds, value) for value in ridges])
     shown = errors if rank is None else errors[:, rank : rank + 1]
@@ -303,3 +306,42 @@ def _mean_errors(folds: Folds, ridge: float) -> Array:
     train = folds.train.at(slice(1, None))
     weight = folds.test.n / np.sum(folds.test.n)
     return weight @ rank_errors(train, folds.test, ridge)
+
+
+# A coefficient to start from ----------------------------------------------------------------
+
+
+def reduced_rank_ridge(m: SecondMoments, lost: float = 0.0) -> Factors:
+    """Return coefficients of a source: ridge by generalised cross-validation, rank by `rsc_rank`.
+
+    Both need moments only. Without rows enough for the criterion of the rank, it is full.
+    """
+    k = min(rank_of(m.G), m.H.shape[-1])
+    rank = max(rsc_rank(m, lost), 1) if is_ample(m, lost) else k
+    return reduced_rank(m, rank, gcv_ridge(m, lost))
+
+
+def gcv_ridge(m: SecondMoments, lost: float = 0.0) -> float:
+    """Return the penalty with the least RSS / (1 - df/n)^2, none included where n > rank X."""
+    e, Q = np.linalg.eigh(m.G)
+    inside = e > _negligible(e)
+    e, B2 = e[inside], np.sum((Q.T @ m.H)[inside] ** 2, axis=1)
+    grid = ridge_grid(m.G)
+    ridges = np.concatenate([[0.0], grid]) if m.n - lost > len(e) else grid
+    shrunk = 1 / (e + ridges[:, None])
+    rss = np.maximum(m.y2 - (2 * shrunk - e * shrunk**2) @ B2, 0.0)
+    df = (e * shrunk).sum(axis=1) + lost
+    return float(ridges[np.argmin(rss / (1 - df / m.n) ** 2)])
+
+
+def rescaled(m: Moments, x: Array, y: Array) -> Moments:
+    """Return the moments of (X / x, Y / y)."""
+    return Moments(
+        n_samples=m.n_samples,
+        weight=m.weight,
+        mean_X=m.mean_X / x,
+        mean_y=m.mean_y / y,
+        Sxx=m.Sxx / x / x[:, None],
+        Sxy=m.Sxy / y / x[:, None],
+        Syy=m.Syy / y / y[:, None],
+    )

@@ -6,8 +6,8 @@ Notation
 --------
 Everything is in the source bases (`source_bases`): X stands for X U0 and Y for Y V0, so that
 U_perp'U is simply the rows of U beyond the structural rank r_u, and V_perp'V those of V beyond
-r_v. Target coefficients C = U D V', U'U = V'V = I_r, D = diag(d). With the second moments G = X'X/n,
-H = X'Y/n, y2 = ||Y||^2/n,
+r_v. Target coefficients C = U D V', U'U = V'V = I_r, D = diag(d). With the second moments
+G = X'X/n, H = X'Y/n, y2 = ||Y||^2/n,
 
     F(U, d, V) = (y2 - 2 sum_j d_j (U'HV)_jj + sum_j d_j^2 (U'GU)_jj) / 2
                  + lambda_u ||U_perp'U|| + lambda_v ||V_perp'V||                              (S1)
@@ -31,7 +31,6 @@ sets of rows (all of them, and without each fold) are solved side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -226,9 +225,7 @@ def update_copies(s: State, problem: Problem, penalties: Penalties, rho: Array) 
 def update_duals(s: State, problem: Problem, rho: Array) -> State:
     """Raise Gamma by rho (U_perp'U - Omega)."""
     gap_u, gap_v = gaps(s, problem)
-    return s._replace(
-        left_dual=s.left_dual + rho * gap_u, right_dual=s.right_dual + rho * gap_v
-    )
+    return s._replace(left_dual=s.left_dual + rho * gap_u, right_dual=s.right_dual + rho * gap_v)
 
 
 def polar(M: Array) -> Array:
@@ -328,5 +325,3 @@ def admm(
 def balance(primal: Array, dual: Array) -> Array:
     """Return what rho is multiplied by, to keep the residuals within a factor of ten."""
     return np.where(primal > 10 * dual, 2.0, np.where(dual > 10 * primal, 0.5, 1.0))
-
-

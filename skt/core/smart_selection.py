@@ -9,12 +9,12 @@ Notation as in `smart`. Candidates are
 
 All are fitted to all rows and without each fold side by side, on the same grid of lambda, and
 compared by the error of validation. The paper instead fixes the structural rank by
-cross-validation and lambda by a BIC that counts non-zeros alone: `choose_by_bic`.
+cross-validation and lambda by a BIC that counts non-zeros alone: `fit_by_bic`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from .reduced_rank import (
     ridge_grid,
 )
 from .smart import (
+    TINY,
     Penalties,
     Problem,
     Solution,
@@ -72,6 +73,11 @@ class Setting(NamedTuple):
     tol: float
     max_iter: int
 
+    @property
+    def needs_folds(self) -> bool:
+        """Whether something is to be chosen."""
+        return None in (self.rank, self.structural, self.alpha, self.ridge)
+
 
 class Candidate(NamedTuple):
     """One choice, its fit to all rows, and its error on each fold."""
@@ -89,13 +95,13 @@ class Candidate(NamedTuple):
         return self.state.factors if isinstance(self.state, State) else self.state
 
 
-class Selected(NamedTuple):
-    """The chosen candidate, refined, and all that were compared."""
+class Fitted(NamedTuple):
+    """The chosen candidate, solved to the tolerance, and all that were compared."""
 
     candidate: Candidate
-    solution: Solution | None  # None where a closed form is chosen
-    candidates: list[Candidate]
-    reduced_rank: Chosen
+    solution: Solution | None  # None where it is a closed form
+    objective: Array  # curve of the objective, one value for a closed form
+    candidates: list[Candidate]  # empty where nothing was compared
 
 
 class Bases(NamedTuple):
@@ -122,47 +128,16 @@ def make_problem(
     return Problem(m._replace(G=G), *structural, left, right)
 
 
-# Given everything ---------------------------------------------------------------------------
-
-
-def solve(
-    m: SecondMoments, bases: Bases, setting: Setting, rank: int, ridge: float
-) -> tuple[Factors, Solution | None]:
-    """Return the solution where structural rank and penalties are given, and how it was found.
-
-    (S1) is not convex: the iteration starts from both ends of the path, and the lower
-    objective counts.
-    """
-    structural, alpha = setting.structural, setting.alpha
-    assert structural is not None and alpha is not None  # noqa: PT018, S101 for mypy
-    problem = make_problem(m, bases, structural, ridge, setting.entrywise)
-    if not any(alpha) or rank == 0:
-        return reduced_rank(m, rank, ridge), None
-    if np.isinf(alpha[0]):
-        return subspace_end(problem, rank), None
-    starts = [start(reduced_rank(m, rank, ridge), problem), *_end_start(problem, rank)]
-    found = [_run(begin, problem, alpha, setting) for begin in starts]
-    best = min(found, key=lambda s: float(s.objective[-1]))
-    return best.state.factors, best
-
-
-def _run(begin: State, problem: Problem, alpha: Penalties, setting: Setting) -> Solution:
-    return admm(
-        begin, problem, alpha, rho=setting.rho, tol=setting.tol, max_iter=setting.max_iter
-    )
-
-
-def _end_start(problem: Problem, rank: int) -> Iterator[State]:
-    """Yield the closed-form end with its multipliers, where there is one."""
-    if rank <= min(problem.left_rank, problem.right_rank):
-        end = subspace_end(problem, rank)
-        yield start(end, problem, end_duals(end, problem))
+def fit_plain(folds: Folds, setting: Setting) -> Fitted:
+    """Return reduced-rank regression: there are no sources."""
+    candidate = plain(folds, choose(folds, setting.rank, setting.ridge, setting.lost))
+    return _closed(candidate, folds.train.at(0), [])
 
 
 # By cross-validation ------------------------------------------------------------------------
 
 
-def select(folds: Folds, bases: Bases, setting: Setting) -> Selected:
+def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     """Choose what is None in the setting by cross-validation, and fit it to all rows.
 
     Parameters
@@ -176,14 +151,58 @@ def select(folds: Folds, bases: Bases, setting: Setting) -> Selected:
 
     Returns
     -------
-    Selected
+    Fitted
         The candidate of least error, or reduced-rank regression unless it is beaten by more
         than `LEAST_GAIN` standard errors of the paired difference over folds.
     """
     chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
-    candidates = [plain(folds, chosen), *_borrowing(folds, bases, setting, chosen)]
-    candidate = pick(candidates, folds.test.n)
-    return Selected(*_refine(candidate, folds, bases, setting), candidates, chosen)
+    if setting.structural is not None and setting.alpha is not None:
+        return _fit_given(folds, bases, setting, chosen)
+    candidates = [plain(folds, chosen)]
+    if len(folds.test.n):
+        candidates += _borrowing(folds, bases, setting, chosen)
+    return _refine(pick(candidates, folds.test.n), folds, bases, setting, candidates)
+
+
+def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Fitted:
+    """Fit at a given structural rank and given penalties.
+
+    (S1) is not convex: the iteration starts from both ends of the path, and the lower
+    objective counts.
+    """
+    structural, alpha = setting.structural or (0, 0), setting.alpha or (0.0, 0.0)
+    rank, ridge, total = chosen.rank, chosen.ridge, folds.train.at(0)
+    problem = make_problem(total, bases, structural, ridge, setting.entrywise)
+
+    def candidate(state: State | Factors) -> Candidate:
+        return Candidate(structural, alpha, rank, ridge, state, np.empty(0))
+
+    if not any(alpha) or rank == 0:
+        return _closed(candidate(reduced_rank(total, rank, ridge)), total, [])
+    if np.isinf(alpha[0]):
+        return _closed(candidate(subspace_end(problem, rank)), total, [])
+    starts = [start(reduced_rank(total, rank, ridge), problem), *_end_start(problem, rank)]
+    found = [_run(begin, problem, alpha, setting) for begin in starts]
+    best = min(found, key=lambda s: float(s.objective[-1]))
+    return Fitted(candidate(best.state), best, best.objective, [])
+
+
+def _closed(candidate: Candidate, m: SecondMoments, candidates: list[Candidate]) -> Fitted:
+    """Return a closed form as it stands; no penalty, or one that is zero, adds to its error."""
+    f = candidate.factors
+    value = factor_error(f, m) / 2 + candidate.ridge / 2 * np.sum(f.d**2)
+    return Fitted(candidate, None, np.array([value]), candidates)
+
+
+def _run(begin: State, problem: Problem, alpha: Penalties, setting: Setting) -> Solution:
+    return admm(begin, problem, alpha, rho=setting.rho, tol=setting.tol, max_iter=setting.max_iter)
+
+
+def _end_start(problem: Problem, rank: int) -> Iterator[State]:
+    """Yield the closed-form end with its multipliers, where there is one."""
+    if rank <= min(problem.left_rank, problem.right_rank):
+        end = subspace_end(problem, rank)
+        yield start(end, problem, end_duals(end, problem))
 
 
 def plain(folds: Folds, chosen: Chosen) -> Candidate:
@@ -209,24 +228,23 @@ def _candidate(
     return Candidate(structural, pair, rank, ridge, state.at(0), errors)
 
 
-def _borrowing(
-    folds: Folds, bases: Bases, setting: Setting, chosen: Chosen
-) -> Iterator[Candidate]:
+def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Iterator[Candidate]:
     """Yield the candidates that use the sources."""
     ends = list(_ends(folds, bases, setting, chosen))
-    if setting.alpha is None or np.isinf(setting.alpha[0]):
+    infinite = setting.alpha is not None and np.isinf(setting.alpha[0])
+    if setting.alpha is None or infinite:
         yield from ends
-    if setting.alpha is not None and np.isinf(setting.alpha[0]):
+    if infinite:
         return
     best = min(ends, key=lambda c: _mean(c.errors, folds), default=None)
     if best is not None:
         yield from _path(folds, bases, setting, best.structural, best.rank, best.ridge)
     if setting.structural is not None and best is not None:
         return
-    rank, ridge = max(chosen.rank, 1), chosen.ridge
-    low = setting.structural or (0, 0)
-    for rank_, ridge_ in dict.fromkeys([(rank, ridge), *([(best.rank, best.ridge)] if best else [])]):
-        yield from _path(folds, bases, setting, low, rank_, ridge_)
+    # With cross-validated ranks, those that are best with and without sources may differ.
+    settings = [(max(chosen.rank, 1), chosen.ridge), *([(best.rank, best.ridge)] if best else [])]
+    for rank, ridge in dict.fromkeys(settings):
+        yield from _path(folds, bases, setting, setting.structural or (0, 0), rank, ridge)
 
 
 def pick(candidates: list[Candidate], n: Array) -> Candidate:
@@ -285,8 +303,8 @@ def structural_grid(
     highest = min(limit, 2 * max(signal, rank))
     if rank > highest:
         return []
-    grid = np.geomspace(rank, highest, N_STRUCTURAL).round().astype(int)
-    ranks = sorted({*grid.tolist(), *({signal} & {*range(rank, highest + 1)})})
+    grid = np.geomspace(rank, highest, N_STRUCTURAL).round().astype(int).tolist()
+    ranks = sorted({*grid, *([signal] if signal >= rank else [])})
     pairs = [(whole(bases.left, k), whole(bases.right, k)) for k in ranks]
     return list(dict.fromkeys(pairs))
 
@@ -306,9 +324,7 @@ def _path(
     state = begins[-1]
     for alpha in _penalties(problem, bases, setting, rank):
         state = _lowest([state, *begins], problem, alpha)
-        state = admm(
-            state, problem, alpha, rho=setting.rho, tol=PATH_TOL, max_iter=PATH_ITER
-        ).state
+        state = admm(state, problem, alpha, rho=setting.rho, tol=PATH_TOL, max_iter=PATH_ITER).state
         yield _candidate(folds, structural, alpha, rank, ridge, state)
 
 
@@ -350,13 +366,52 @@ def _scale(problem: Problem, bases: Bases, setting: Setting, rank: int) -> float
 
 
 def _refine(
-    candidate: Candidate, folds: Folds, bases: Bases, setting: Setting
-) -> tuple[Candidate, Solution | None]:
+    candidate: Candidate,
+    folds: Folds,
+    bases: Bases,
+    setting: Setting,
+    candidates: list[Candidate],
+) -> Fitted:
     """Solve the chosen problem on all rows to the tolerance."""
+    total = folds.train.at(0)
     if not isinstance(candidate.state, State):
-        return candidate, None
-    problem = make_problem(
-        folds.train.at(0), bases, candidate.structural, candidate.ridge, setting.entrywise
-    )
+        return _closed(candidate, total, candidates)
+    problem = make_problem(total, bases, candidate.structural, candidate.ridge, setting.entrywise)
     solution = _run(candidate.state, problem, candidate.alpha, setting)
-    return candidate._replace(state=solution.state), solution
+    return Fitted(
+        candidate._replace(state=solution.state), solution, solution.objective, candidates
+    )
+
+
+# By the paper's BIC -------------------------------------------------------------------------
+
+
+def fit_by_bic(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
+    """Choose as the paper: structural rank by cross-validation, then lambda by BIC.
+
+    The structural rank is that of the best closed-form end, the paper's answer where sources
+    are good; reduced-rank regression is not among the candidates.
+    """
+    chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
+    if setting.alpha is not None or not len(folds.test.n):
+        return fit(folds, bases, setting)
+    ends = list(_ends(folds, bases, setting, chosen))
+    best = min(ends, key=lambda c: _mean(c.errors, folds), default=None)
+    structural = setting.structural or (best.structural if best else (0, 0))
+    rank, ridge = (best.rank, best.ridge) if best else (max(chosen.rank, 1), chosen.ridge)
+    path = list(_path(folds, bases, setting, structural, rank, ridge))
+    candidates = [*([best] if best else []), *path]
+    total = folds.train.at(0)
+    criteria = [bic(c, total) for c in candidates]
+    return _refine(candidates[int(np.argmin(criteria))], folds, bases, setting, candidates)
+
+
+def bic(candidate: Candidate, m: SecondMoments) -> float:
+    """Return log(RSS/(nq)) + (non-zeros of the copies) log(nq)/(nq)."""
+    nq = float(m.n) * m.H.shape[-1]
+    rss = max(float(factor_error(candidate.factors, m)), TINY)
+    count = 0
+    if isinstance(candidate.state, State):
+        count = int(np.count_nonzero(candidate.state.left_copy))
+        count += int(np.count_nonzero(candidate.state.right_copy))
+    return float(np.log(rss / m.H.shape[-1]) + count * np.log(nq) / nq)
