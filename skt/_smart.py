@@ -613,9 +613,7 @@ def _folds(estimator, target, columns, needed):
     splits = _splits(estimator, target) if needed and len(target.X) > 1 else []
     parts = [moments(*rows, test) for _, test in splits]
     rest = [
-        without(total, part)
-        if len(train) + len(test) == len(target.X)
-        else moments(*rows, train)
+        without(total, part) if len(train) + len(test) == len(target.X) else moments(*rows, train)
         for (train, test), part in zip(splits, parts, strict=True)
     ]
     return make_folds(

@@ -44,6 +44,8 @@ Array = NDArray[Any]
 LEFT_STEPS = 2
 # The residuals are computed, and rho is balanced, every so many iterations.
 CHECK_EVERY = 5
+# Residuals that are so many times their least, for so many checks in a row, raise rho.
+RISEN, PATIENCE = 1.5, 5
 TINY = float(np.finfo(float).tiny)
 
 
@@ -296,32 +298,57 @@ def admm(
 ) -> Solution:
     """Iterate until both residuals are at most `tol`, for every set of rows.
 
-    `rho` is relative to the curvature lambda_max(G) max d^2 at the start; where one residual is ten
-    times the other it is doubled or halved.
+    `rho` is relative to the curvature lambda_max(G) max d^2 at the start; see `Weight` for how it
+    moves. Without convergence the state of the lowest objective is returned.
     """
     curvature = np.linalg.eigvalsh(problem.m.G)[..., -1, None, None]
-    steep = curvature * np.max(begin.d**2, axis=-1)[..., None, None]
-    weight = rho * np.maximum(steep, TINY)
-    s = update_copies(begin, problem, penalties, weight)
-    values, residuals, n_iter = [], [], 0
+    steep = curvature[..., 0, 0] * np.max(begin.d**2, axis=-1)
+    weight = Weight.of(rho * np.maximum(steep, TINY))
+    s = update_copies(begin, problem, penalties, weight.rho)
+    values, residuals, n_iter, lowest = [], [], 0, (np.inf, s)
     while n_iter < max_iter:
-        s = update_left(s, problem, curvature, weight)
-        s = update_right(s, problem, weight)
+        s = update_left(s, problem, curvature, weight.rho)
+        s = update_right(s, problem, weight.rho)
         s = update_values(s, problem)
-        s = update_copies(s, problem, penalties, weight)
-        s = update_duals(s, problem, weight)
+        s = update_copies(s, problem, penalties, weight.rho)
+        s = update_duals(s, problem, weight.rho)
         n_iter += 1
         if n_iter % CHECK_EVERY == 0 or n_iter == max_iter:
             primal, dual = primal_residual(s, problem), dual_residual(s, problem)
             values.append(np.ravel(objective(s.factors, problem, penalties))[0])
             residuals.append([np.max(primal), np.max(dual)])
+            lowest = min(lowest, (values[-1], s), key=lambda pair: pair[0])
             if max(residuals[-1]) <= tol:
-                break
-            weight = weight * balance(primal, dual)[..., None, None]
-    converged = bool(residuals) and max(residuals[-1]) <= tol
-    return Solution(s, n_iter, converged, np.array(values), np.array(residuals).reshape(-1, 2))
+                return Solution(s, n_iter, True, np.array(values), np.array(residuals))
+            weight = weight.moved(primal, dual)
+    return Solution(lowest[1], n_iter, False, np.array(values), np.array(residuals))
 
 
-def balance(primal: Array, dual: Array) -> Array:
-    """Return what rho is multiplied by, to keep the residuals within a factor of ten."""
-    return np.where(primal > 10 * dual, 2.0, np.where(dual > 10 * primal, 0.5, 1.0))
+class Weight(NamedTuple):
+    """Weight rho of the augmented term, one for each set of rows.
+
+    It is doubled or halved where one residual is ten times the other. The problem is not convex,
+    and with too small a weight the iteration goes round in circles, or away: where the residuals
+    are above `RISEN` times their least for `PATIENCE` checks it is doubled, and never falls back.
+    """
+
+    rho: Array  # (..., 1, 1)
+    floor: Array  # (...,)
+    least: Array  # residual so far
+    risen: Array  # checks in a row with larger ones
+
+    @classmethod
+    def of(cls, rho: Array) -> Weight:
+        """Return the weight to begin with."""
+        return cls(rho[..., None, None], 0 * rho, np.full_like(rho, np.inf), 0 * rho)
+
+    def moved(self, primal: Array, dual: Array) -> Weight:
+        """Return the weight after a check."""
+        rho, now = self.rho[..., 0, 0], np.maximum(primal, dual)
+        risen = np.where(now > RISEN * self.least, self.risen + 1, 0)
+        away = risen >= PATIENCE
+        floor = np.where(away, 2 * rho, self.floor)
+        factor = np.where(primal > 10 * dual, 2.0, np.where(dual > 10 * primal, 0.5, 1.0))
+        rho = np.maximum(rho * factor, floor)
+        least = np.where(away, now, np.minimum(self.least, now))
+        return Weight(rho[..., None, None], floor, least, np.where(away, 0, risen))
