@@ -1,5 +1,10 @@
 """Simulators of the papers' designs: arrays out, ``random_state`` in."""
 
 from ._simulators import make_high_dimensional_sources, make_related_regressions
+from ._spectral import make_spectral_transfer
 
-__all__ = ["make_high_dimensional_sources", "make_related_regressions"]
+__all__ = [
+    "make_high_dimensional_sources",
+    "make_related_regressions",
+    "make_spectral_transfer",
+]
