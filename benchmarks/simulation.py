@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skt.reproductions.uowq import excess_risk
+
 # Metrics: data hold `coef` and `covariance` --------------------------------------------------
-
-
-def excess_risk(fitted, data):
-    error = np.atleast_2d(fitted.coef_ - data["coef"])
-    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
 
 
 def predicted_risk(fitted, data):

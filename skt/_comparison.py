@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import stdtrit
 from sklearn.pipeline import Pipeline
 
-from skt.study import mean_and_error
+from skt._summaries import mean_and_error
 
 __all__ = ["BASELINE", "METRICS", "Comparison"]
 
