@@ -354,7 +354,8 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         One entry for each candidate: ``structural_rank``, ``alpha`` (n_candidates, 2), ``rank``,
         ``ridge``, ``errors`` (n_candidates, n_folds) and ``mean_error``, mean squared errors per
         output, ``difference`` from plain reduced-rank regression (the first candidate) and its
-        standard error ``difference_error``. Empty where nothing was chosen.
+        standard error ``difference_error``; and ``chosen``, the number of the candidate that was
+        taken. Empty where nothing was chosen.
     path_ : dict
         ``alpha`` (n_alphas, 2) and ``coef`` (n_alphas, n_targets, n_features) of the chosen
         structural rank, by rising alpha. Solved roughly, for choosing.
@@ -708,6 +709,7 @@ def _cv_results(fitted, folds, columns):
         "mean_error": errors @ weight,
         "difference": mean,
         "difference_error": np.sqrt(spread / max(len(weight) - 1, 1)),
+        "chosen": fitted.chosen,
     }
 
 

@@ -102,6 +102,7 @@ class Fitted(NamedTuple):
     solution: Solution | None  # None where it is a closed form
     objective: Array  # curve of the objective, one value for a closed form
     candidates: list[Candidate]  # empty where nothing was compared
+    chosen: int = 0  # which of them
 
 
 class Bases(NamedTuple):
@@ -161,7 +162,7 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     candidates = [plain(folds, chosen)]
     if len(folds.test.n):
         candidates += _borrowing(folds, bases, setting, chosen)
-    return _refine(pick(candidates, folds.test.n), folds, bases, setting, candidates)
+    return _refine(pick(candidates, folds.test.n), candidates, folds, bases, setting)
 
 
 def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Fitted:
@@ -247,14 +248,15 @@ def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
         yield from _path(folds, bases, setting, setting.structural or (0, 0), rank, ridge)
 
 
-def pick(candidates: list[Candidate], n: Array) -> Candidate:
-    """Return the best candidate, or the first unless it is beaten clearly."""
+def pick(candidates: list[Candidate], n: Array) -> int:
+    """Return the number of the best candidate, or of the first unless it is beaten clearly."""
     first, weight = candidates[0], n / np.sum(n)
-    best = min(candidates, key=lambda c: float(weight @ c.errors))
-    gain = first.errors - best.errors
+    means = [float(weight @ c.errors) for c in candidates]
+    best = int(np.argmin(means))
+    gain = first.errors - candidates[best].errors
     mean = weight @ gain
     error = np.sqrt(weight @ (gain - mean) ** 2 / max(len(n) - 1, 1))
-    return best if mean > LEAST_GAIN * error else first
+    return best if mean > LEAST_GAIN * error else 0
 
 
 def _mean(errors: Array, folds: Folds) -> float:
@@ -366,21 +368,16 @@ def _scale(problem: Problem, bases: Bases, setting: Setting, rank: int) -> float
 
 
 def _refine(
-    candidate: Candidate,
-    folds: Folds,
-    bases: Bases,
-    setting: Setting,
-    candidates: list[Candidate],
+    chosen: int, candidates: list[Candidate], folds: Folds, bases: Bases, setting: Setting
 ) -> Fitted:
     """Solve the chosen problem on all rows to the tolerance."""
-    total = folds.train.at(0)
+    candidate, total = candidates[chosen], folds.train.at(0)
     if not isinstance(candidate.state, State):
-        return _closed(candidate, total, candidates)
+        return _closed(candidate, total, candidates)._replace(chosen=chosen)
     problem = make_problem(total, bases, candidate.structural, candidate.ridge, setting.entrywise)
     solution = _run(candidate.state, problem, candidate.alpha, setting)
-    return Fitted(
-        candidate._replace(state=solution.state), solution, solution.objective, candidates
-    )
+    solved = candidate._replace(state=solution.state)
+    return Fitted(solved, solution, solution.objective, candidates, chosen)
 
 
 # By the paper's BIC -------------------------------------------------------------------------
@@ -403,7 +400,7 @@ def fit_by_bic(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     candidates = [*([best] if best else []), *path]
     total = folds.train.at(0)
     criteria = [bic(c, total) for c in candidates]
-    return _refine(candidates[int(np.argmin(criteria))], folds, bases, setting, candidates)
+    return _refine(int(np.argmin(criteria)), candidates, folds, bases, setting)
 
 
 def bic(candidate: Candidate, m: SecondMoments) -> float:
