@@ -29,7 +29,7 @@ from .core.reduced_rank import (
     second_moments,
     without,
 )
-from .core.smart import State, lengths
+from .core.smart import State
 from .core.smart_selection import (
     Bases,
     Setting,
@@ -283,8 +283,8 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         those of the sources. In squared units of (scaled) Y. "auto": by ``selection``.
     selection : {"cv", "bic"}, default="cv"
         "cv": by cross-validation over structural rank and penalty, plain reduced-rank
-        regression among the candidates; it stays unless another beats it by more than one
-        standard error of the difference over folds. "bic": the paper's, structural rank by
+        regression among the candidates; it stays unless another beats it in a paired t test
+        over folds at the level of 10 %. "bic": the paper's, structural rank by
         cross-validation and alpha by a BIC that counts non-zeros; it can lose to reduced-rank
         regression where the sources are noisy.
     ridge : "auto" or float >= 0, default="auto"
@@ -674,9 +674,8 @@ def _alignment(chosen, bases, order, model):
         if copy is not None:
             coefficient[k:][copy[:, order] == 0] = 0.0
         signal = len(side.values) if entrywise else whole(side, max(side.signal, k))
-        outside = coefficient[signal:]
-        last = lengths(outside, np.array([len(outside)])) if len(outside) > 1 else np.abs(outside)
-        parts.append(np.vstack([coefficient[:signal], last]))
+        outside = np.linalg.norm(coefficient[signal:], axis=0)
+        parts.append(np.vstack([coefficient[:signal], outside]))
         directions.append(side.basis[:, :signal])
     return Alignment(*parts), tuple(directions)
 

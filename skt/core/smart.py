@@ -303,7 +303,7 @@ def admm(
     """
     curvature = np.linalg.eigvalsh(problem.m.G)[..., -1, None, None]
     steep = curvature[..., 0, 0] * np.max(begin.d**2, axis=-1)
-    weight = Weight.of(rho * np.maximum(steep, TINY))
+    weight = Weight.of(rho * np.where(steep > 0, steep, 1.0))
     s = update_copies(begin, problem, penalties, weight.rho)
     values, residuals, n_iter, lowest = [], [], 0, (np.inf, s)
     while n_iter < max_iter:

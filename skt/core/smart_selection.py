@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from .reduced_rank import (
     Chosen,
@@ -56,8 +57,8 @@ UP_GRID = np.geomspace(2e-3, 4.0, 11)
 N_STRUCTURAL = 8
 # Errors of validation need no exact solutions.
 PATH_TOL, PATH_ITER = 1e-3, 60
-# A candidate must beat reduced-rank regression by this many standard errors of the difference.
-LEAST_GAIN = 1.0
+# One-sided, of the test by which a candidate must beat reduced-rank regression.
+CONFIDENCE = 0.9
 
 
 class Setting(NamedTuple):
@@ -153,8 +154,7 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     Returns
     -------
     Fitted
-        The candidate of least error, or reduced-rank regression unless it is beaten by more
-        than `LEAST_GAIN` standard errors of the paired difference over folds.
+        The candidate of least error, or reduced-rank regression unless `pick` finds it beaten.
     """
     chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
     if setting.structural is not None and setting.alpha is not None:
@@ -249,14 +249,25 @@ def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
 
 
 def pick(candidates: list[Candidate], n: Array) -> int:
-    """Return the number of the best candidate, or of the first unless it is beaten clearly."""
-    first, weight = candidates[0], n / np.sum(n)
-    means = [float(weight @ c.errors) for c in candidates]
+    """Return the number of the best candidate, or of the first unless it is beaten clearly.
+
+    Clearly: by a paired t test over folds of the logarithms of the errors, which vary less
+    between folds than the errors do. A single fold has no test.
+    """
+    means = [float(n @ c.errors) for c in candidates]
     best = int(np.argmin(means))
-    gain = first.errors - candidates[best].errors
-    mean = weight @ gain
-    error = np.sqrt(weight @ (gain - mean) ** 2 / max(len(n) - 1, 1))
-    return best if mean > LEAST_GAIN * error else 0
+    if len(n) < 2:
+        return best
+    gain, error = log_gain(candidates[best], candidates[0])
+    return best if gain > error * stdtrit(len(n) - 1, CONFIDENCE) else 0
+
+
+def log_gain(candidate: Candidate, first: Candidate) -> tuple[float, float]:
+    """Return the mean of log(error of the first / error) over folds, and its standard error."""
+    gains = np.log(np.maximum(first.errors, TINY) / np.maximum(candidate.errors, TINY))
+    freedom = max(len(gains) - 1, 1)
+    error = np.sqrt(np.sum((gains - gains.mean()) ** 2) / freedom / len(gains))
+    return float(gains.mean()), float(error)
 
 
 def _mean(errors: Array, folds: Folds) -> float:
