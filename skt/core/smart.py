@@ -46,7 +46,8 @@ LEFT_STEPS = 2
 CHECK_EVERY = 5
 # Residuals that are so many times their least, for so many checks in a row, raise rho.
 RISEN, PATIENCE = 1.5, 5
-TINY = float(np.finfo(float).tiny)
+# Stands for zero where it is divided by.
+TINY = 1e-100
 
 
 class Problem(NamedTuple):
