@@ -6,6 +6,7 @@ MODULES = (
     "uowq_risk",
     "real_data",
     "cost",
+    "study_cost",
     "smart",
 )
 

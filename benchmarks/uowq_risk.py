@@ -22,10 +22,16 @@ from skt._units import Units
 from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
 from skt.reproductions import uowq
-from skt.reproductions.uowq import COLUMNS, UOWQ, related, ridge
+from skt.reproductions.uowq import COLUMNS, UOWQ, oracle, related, ridge
+from skt.reproductions.uowq import equal_designs as equal
+from skt.reproductions.uowq import unequal_designs as unequal
 
 METHODS = {
-    name: (uowq.METHODS | uowq.MATRIX | {"sure, guarded": UOWQ(weights="sure")})[name]
+    name: (
+        uowq.METHODS
+        | uowq.MATRIX
+        | {"sure, guarded": UOWQ(weights="sure"), "oracle scalar": oracle}
+    )[name]
     for name in (
         "least squares, target only",
         "ridge, target only",
@@ -243,17 +249,15 @@ BENCHMARKS = (
     study(
         "equal-400",
         "Is UOWQ's risk low where all rows are alike, and is risk_ right about it?",
-        uowq.equal_designs(400),
+        equal(400),
         METHODS,
         EQUAL,
     ),
-    study(
-        "equal-100", "The same with sources of 100 rows.", uowq.equal_designs(100), METHODS, EQUAL
-    ),
+    study("equal-100", "The same with sources of 100 rows.", equal(100), METHODS, EQUAL),
     study(
         "unequal",
         "The same where the rows or the noise of the sources differ from the target's.",
-        uowq.unequal_designs(),
+        unequal(),
         METHODS,
         Report(LEAST_SQUARES, predict=CANDIDATES),
     ),

@@ -3,6 +3,7 @@
 A description is plain JSON. It survives another process and another start of Python, and
 changes when parameters, defaults, closed-over values or compiled code change: of a function,
 of the functions and constants of its own module that it uses, and of an object's ``__call__``.
+What a frozen estimator has learned counts, what another one has does not: it is fitted anew.
 It does not follow into other modules: a new version of a library is no other study.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 __all__ = ["describe", "differences", "scalar_parameters"]
 
@@ -115,10 +117,18 @@ def _object(value, depth, seen):
     if isinstance(value, functools.partial):
         return {"function": _plain(value.func, depth, seen)} | _given(value, depth, seen)
     described = {"type": _name(type(value))} | _given(value, depth, seen)
+    if isinstance(value, FrozenEstimator):
+        described["learned"] = {"content": _learned(value.estimator, depth, seen)}
     called = vars(type(value)).get("__call__")
     if isinstance(called, types.FunctionType):
         described["code"] = _code_of(called, depth, seen)
     return described
+
+
+def _learned(estimator, depth, seen):
+    """Return a digest of the fitted attributes of an estimator that is never fitted again."""
+    fitted = {k: v for k, v in vars(estimator).items() if k.endswith("_") and k[0] != "_"}
+    return _digest(json.dumps(_plain(fitted, depth, seen)).encode())
 
 
 def _unwrapped(value):

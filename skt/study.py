@@ -30,6 +30,7 @@ from threadpoolctl import ThreadpoolController
 
 from skt import _records
 from skt._describe import describe, scalar_parameters
+from skt._summaries import mean_and_error as mean_and_error
 from skt._summaries import summarize, summarize_designs, to_latex, to_markdown
 
 __all__ = [
@@ -141,27 +142,13 @@ def run_study(
     )
     _check_members(designs, methods, metrics)
     _check_count("n_repeats", n_repeats)
-    keys = [
-        (design, repeat, method)
-        for design in designs
-        for repeat in range(n_repeats)
-        for method in methods
-    ]
-    study = _description(designs, methods, metrics, random_state)
-    run = uuid4().hex
+    keys = list(_keys(designs, methods, n_repeats))
+    study = _description(designs, methods, metrics, random_state, out is not None)
     with _records.open_records(out, study) as records:
         missing = [key for key in keys if key not in records.cells]
-        jobs = (
-            delayed(_run_cell)(
-                _Cell(
-                    *(run, design, repeat, method),
-                    *(designs[design], methods[method], metrics),
-                    _repeat_seed(records.study.seed, design, repeat),
-                )
-            )
-            for design, repeat, method in missing
-        )
-        for cell in _with_progress(_finished(jobs, n_jobs), len(missing), len(keys), progress):
+        cells = _cells(missing, designs, methods, metrics, records.study.seed)
+        finished = _finished(map(delayed(_run_cell), cells), n_jobs)
+        for cell in _with_progress(finished, len(missing), len(keys), progress):
             records.append(cell)
     _LAST.place = _LAST.data = None
     return _records.flat_records(records.study, [records.cells[key] for key in keys])
@@ -250,10 +237,24 @@ def rerun(design, method, seed):
 # Study --------------------------------------------------------------------------------------
 
 
-def _description(designs, methods, metrics, random_state):
-    """Return what tells this study from others."""
+def _keys(designs, methods, n_repeats):
+    for design in designs:
+        for repeat in range(n_repeats):
+            for method in methods:
+                yield design, repeat, method
+
+
+def _cells(keys, designs, methods, metrics, seed):
+    run = uuid4().hex
+    for design, repeat, method in keys:
+        names, members = (design, repeat, method), (designs[design], methods[method], metrics)
+        yield _Cell(run, *names, *members, _repeat_seed(seed, design, repeat))
+
+
+def _description(designs, methods, metrics, random_state, closely):
+    """Return what tells this study from others; looking closely takes time, a file needs it."""
     described = (
-        {name: describe(each) for name, each in members.items()}
+        {name: describe(each) if closely else None for name, each in members.items()}
         for members in (designs, methods, metrics)
     )
     seed = None if random_state is None else _records.seed_of(_seed_sequence(random_state))
@@ -343,7 +344,10 @@ def _data_of(cell, seed):
         _LAST.place = None
         _LAST.data = _draw(cell.design, seed)
         _LAST.place = place
-    return copy.deepcopy(_LAST.data)
+    try:
+        return copy.deepcopy(_LAST.data)
+    except Exception:  # such as a generator or an open file among the data
+        return _draw(cell.design, seed)
 
 
 def _draw(design, seed):

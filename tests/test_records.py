@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skt._describe import describe, differences, scalar_parameters
@@ -356,6 +357,15 @@ def test_things_that_hold_themselves_have_an_end():
     loop.n = loop
     assert describe(calls_itself) == describe(calls_itself)
     assert describe(loop)["n"] == {"type": "Plain"}
+
+
+def test_what_a_frozen_estimator_learned_counts():
+    X, y = np.eye(3), np.arange(3.0)
+    models = [Ridge().fit(X, y), Ridge().fit(X, 2 * y), Ridge().fit(X, y)]
+    one, other, same = (describe(FrozenEstimator(model)) for model in models)
+    assert one == same
+    assert differences(one, other, "it") == ["it learned content has changed"]
+    assert describe(models[0]) == describe(models[1])  # these are fitted anew
 
 
 def test_scalar_parameters():

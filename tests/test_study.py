@@ -297,6 +297,17 @@ def test_data_are_drawn_once_for_all_methods():
     assert len(drawn) == 3
 
 
+def test_data_that_cannot_be_copied_are_drawn_again():
+    def lazy(rng):
+        return gaussian(rng) | {"numbers": (i for i in range(3))}
+
+    metrics = {"sum": lambda fitted, data: sum(data["numbers"]), "first": first_value}
+    records = study({"gaussian": lazy}, metrics=metrics)
+    assert values(records, metric="sum") == [3.0] * 8
+    expected = values(study(metrics={"first": first_value}))
+    assert values(records, metric="first") == expected
+
+
 def test_studies_do_not_share_data():
     def zeros(rng):
         return {"X": np.zeros((20, 3)), "y": np.ones(20)}

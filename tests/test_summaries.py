@@ -88,7 +88,12 @@ def test_error_of_a_ratio_is_that_of_first_order(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("losses", "bounds"),
-    [("normal", (0.94, 0.96)), ("gamma", (0.94, 0.965)), ("log", (0.94, 0.98))],
+    [
+        ("normal", (0.94, 0.96)),
+        ("gamma", (0.94, 0.965)),
+        ("log", (0.94, 0.98)),
+        ("skewed", (0.88, 0.93)),
+    ],
 )
 def test_interval_covers_the_true_ratio(losses, bounds, rng):
     n, tries = 20, 4000
@@ -99,6 +104,9 @@ def test_interval_covers_the_true_ratio(losses, bounds, rng):
         shared = rng.gamma(1.5, size=(tries, n))
         v = 0.3 * shared + rng.gamma(1.0, 0.3, size=(tries, n))
         b, truth = shared + rng.gamma(1.0, size=(tries, n)), 0.3
+    elif losses == "skewed":  # the method's alone: said in the docstring
+        v, b = rng.gamma(0.5, 0.2, size=(tries, n)), rng.gamma(5.0, size=(tries, n))
+        truth = 0.02
     else:
         v, b, truth = 0.5 * np.exp(0.8 * shared + 0.6 * own), np.exp(shared), 0.5
     rows = [summarize(paired(*each), baseline="base")[1] for each in zip(v, b, strict=True)]

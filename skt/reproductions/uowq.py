@@ -23,6 +23,7 @@ __all__ = ["equal_100", "equal_400", "unequal"]
 ALPHAS = np.logspace(-4, 4, 41)
 UOWQ = partial(UOWQRegressor, fit_intercept=False)
 BASELINE = "least squares, target only"
+PAPER = "paper: UOWQ, arXiv 2601.10779v2, which has no simulation"
 
 
 # Designs ------------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ def _equal(n_source, reported_repeats, means, by_column):
         ]
 
     return Reproduction(
-        source=f"THEORY B2, sources of {n_source} rows (paper: arXiv 2601.10779v2)",
+        source=f"theory notes of this project, table B2, {n_source} rows a source ({PAPER})",
         designs=equal_designs(n_source),
         methods=METHODS,
         metrics={"risk": excess_risk},
@@ -256,7 +257,7 @@ def unequal():
         for method, value in zip(methods, values, strict=True)
     }
     return Reproduction(
-        source="THEORY B3 (paper: arXiv 2601.10779v2)",
+        source=f"theory notes of this project, table B3 ({PAPER})",
         designs=unequal_designs(),
         methods={name: (METHODS | MATRIX)[name] for name in (BASELINE, *methods)},
         metrics={"risk": excess_risk},

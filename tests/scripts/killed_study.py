@@ -16,8 +16,6 @@ from pathlib import Path
 
 from skt.study import load_records, run_study
 
-FOLDER, TRIES = Path(sys.argv[1]), int(sys.argv[2])
-OUT = FOLDER / "study.jsonl"
 REPEATS = 400
 
 
@@ -100,4 +98,7 @@ def main():
     sys.stdout.write(json.dumps(facts))
 
 
-main()
+if __name__ == "__main__":
+    FOLDER, TRIES = Path(sys.argv[1]), int(sys.argv[2])
+    OUT = FOLDER / "study.jsonl"
+    main()
