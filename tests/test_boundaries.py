@@ -29,7 +29,16 @@ ARROWS = {
     "study": {"_describe", "_records", "_summaries"},
     "_comparison": {"_summaries", "plots"},
     "_compare": {"study", "sources", "_comparison", "_uowq"},
-    "reproductions": {"study", "datasets", "core", "_uowq", "reproductions"},
+    "reproductions": {
+        "study",
+        "datasets",
+        "core",
+        "sources",
+        "plots",
+        "_uowq",
+        "_smart",
+        "reproductions",
+    },
     "_report": {"_comparison", "plots"},
     "_table": set(),
 }
