@@ -189,7 +189,10 @@ def inverse_root(G: Array, ridge: float = 0.0) -> Array:
 
     Outside the range of G there is nothing to learn, with any penalty.
     """
-    e, Q = np.linalg.eigh(G)
+    return _inverse_root(*np.linalg.eigh(G), ridge)
+
+
+def _inverse_root(e: Array, Q: Array, ridge: float) -> Array:
     inside = e > _negligible(e)
     root = np.where(inside, 1 / np.sqrt(np.where(inside, e + ridge, 1.0)), 0.0)
     return Q * root[..., None, :] @ transpose(Q)
@@ -245,14 +248,20 @@ def rsc_rank(m: SecondMoments, lost: float = 0.0) -> int:
     return int(np.sum((reached & (e > 0))[:k]))
 
 
-def rank_errors(train: SecondMoments, test: SecondMoments, ridge: float) -> Array:
-    """Return the error of validation of every rank, 0, 1, ..., at one penalty.
+def rank_errors(
+    train: SecondMoments, test: SecondMoments, ridges: Sequence[float] | Array
+) -> Array:
+    """Return the errors of validation of every penalty and rank, (n_ridges, ..., n_ranks).
 
     In C_r = sum_j a_j b_j' the b_j are orthonormal, so that each j adds its own term: all
-    ranks cost one decomposition.
+    ranks, 0, 1, ..., cost one decomposition.
     """
-    W = inverse_root(train.G, ridge)
-    left, s, right = np.linalg.svd(W @ train.H, full_matrices=False)
+    e, Q = np.linalg.eigh(train.G)
+    return np.array([_errors_of_ranks(_inverse_root(e, Q, r), train.H, test) for r in ridges])
+
+
+def _errors_of_ranks(W: Array, H: Array, test: SecondMoments) -> Array:
+    left, s, right = np.linalg.svd(W @ H, full_matrices=False)
     A, B = W @ (left * s[..., None, :]), transpose(right)
     added = np.sum(A * (test.G @ A - 2 * (test.H @ B)), axis=-2)
     start = np.zeros((*added.shape[:-1], 1))
@@ -296,16 +305,11 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     if len(folds.test.n) == 0:  # one row tells the mean
         return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1))
     ridges = ridge_grid(total.G) if ridge is None else np.array([ridge])
-    errors = np.array([_mean_errors(folds, value) for value in ridges])
+    weight = folds.test.n / np.sum(folds.test.n)
+    errors = weight @ rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
     shown = errors if rank is None else errors[:, rank : rank + 1]
     best = np.unravel_index(int(np.argmin(shown)), shown.shape)
     return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
-
-
-def _mean_errors(folds: Folds, ridge: float) -> Array:
-    train = folds.train.at(slice(1, None))
-    weight = folds.test.n / np.sum(folds.test.n)
-    return weight @ rank_errors(train, folds.test, ridge)
 
 
 # A coefficient to start from ----------------------------------------------------------------

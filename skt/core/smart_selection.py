@@ -283,7 +283,7 @@ def _ends(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Itera
         ridges = [float(ridge) for ridge in ridge_grid(folds.train.at(0).G)]
     for structural in structural_grid(bases, setting.structural, rank):
         inside = Folds(*(_inside(m, structural) for m in folds))
-        errors = [rank_errors(inside.train.at(slice(1, None)), inside.test, g) for g in ridges]
+        errors = rank_errors(inside.train.at(slice(1, None)), inside.test, ridges)
         ranks = range(rank, min(structural) + 1) if free else [rank]
         best, ridge, errors_ = min(
             ((r, g, e[..., r]) for g, e in zip(ridges, errors, strict=True) for r in ranks),

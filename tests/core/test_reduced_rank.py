@@ -127,7 +127,7 @@ def test_a_column_that_no_longer_varies_is_zero(rng):
 def test_errors_of_all_ranks_at_once(rng):
     X, Y, _ = data(rng)
     folds, _ = folds_of(X, Y)
-    errors = rank_errors(folds.train.at(slice(1, None)), folds.test, 0.2)
+    errors = rank_errors(folds.train.at(slice(1, None)), folds.test, [0.0, 0.2])[1]
     for rank in range(6):
         f = reduced_rank(folds.train.at(slice(1, None)), rank, 0.2)
         assert_allclose(errors[:, rank], squared_error(f.C, folds.test), rtol=1e-8)
