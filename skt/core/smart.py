@@ -58,6 +58,15 @@ class Problem(NamedTuple):
     right_rank: int  # r_v
     left_blocks: Array  # sizes, summing to p - r_u
     right_blocks: Array  # sizes, summing to q - r_v
+    root: Array | None = None  # (..., p, k) with m.G = root root' + ridge I, if k is much below p
+    ridge: float = 0.0
+    curvature: Array | None = None  # (...,) largest eigenvalue of m.G, if it is known
+
+    def gram(self, U: Array) -> Array:
+        """Return G U, which costs less where there are far fewer rows than features."""
+        if self.root is None:
+            return self.m.G @ U
+        return self.root @ (transpose(self.root) @ U) + self.ridge * U
 
 
 class State(NamedTuple):
@@ -151,8 +160,22 @@ def end_duals(f: Factors, problem: Problem) -> tuple[Array, Array]:
 
     E_u = G U D^2 - H V D and E_v = -H'U D; with Gamma = -E the end is stationary.
     """
-    E_u, E_v = gradients(f, problem.m)
+    E_u, E_v = gradients(f, problem)
     return -E_u[..., problem.left_rank :, :], -E_v[..., problem.right_rank :, :]
+
+
+def prepared(problem: Problem, ridge: float) -> Problem:
+    """Return the problem with what every iteration needs of G: curvature and, maybe, a root.
+
+    A root pays where the rank of G, but for the ridge penalty, is below a third of p.
+    """
+    e, Q = np.linalg.eigh(problem.m.G)
+    problem = problem._replace(curvature=e[..., -1])
+    k = int(np.max(np.sum(e - ridge > 1e-12 * e[..., -1:], axis=-1)))
+    if 3 * k >= e.shape[-1] or k == 0:
+        return problem
+    root = Q[..., -k:] * np.sqrt(np.maximum(e[..., None, -k:] - ridge, 0.0))
+    return problem._replace(root=root, ridge=ridge)
 
 
 def lambda_max(problem: Problem, rank: int) -> Array:
@@ -166,13 +189,13 @@ def lambda_max(problem: Problem, rank: int) -> Array:
     return np.maximum(*largest)
 
 
-def gradients(f: Factors, m: SecondMoments) -> tuple[Array, Array]:
+def gradients(f: Factors, problem: Problem) -> tuple[Array, Array]:
     """Return the gradients of the smooth part of (S1) in U and V.
 
     ||X U D V'|| = ||X U D||, so that V has no quadratic term.
     """
-    d = f.d[..., None, :]
-    return (m.G @ f.U) * d**2 - (m.H @ f.V) * d, -(transpose(m.H) @ f.U) * d
+    d, H = f.d[..., None, :], problem.m.H
+    return problem.gram(f.U) * d**2 - (H @ f.V) * d, -(transpose(H) @ f.U) * d
 
 
 # Updates, each of which lowers (S2) in one variable ------------------------------------------
@@ -190,7 +213,7 @@ def update_left(s: State, problem: Problem, curvature: Array, rho: Array) -> Sta
     L = curvature * np.max(d * d, axis=-1, keepdims=True) + rho
     U, d2 = s.U, d * d
     for _ in range(LEFT_STEPS):
-        gradient = (problem.m.G @ U) * d2 + fixed
+        gradient = problem.gram(U) * d2 + fixed
         gradient[..., k:, :] += rho * U[..., k:, :]
         U = polar(U - gradient / L)
     return s._replace(U=U)
@@ -212,7 +235,7 @@ def update_right(s: State, problem: Problem, rho: Array) -> State:
 def update_values(s: State, problem: Problem) -> State:
     """Minimise (S2) in d: d_j = (U'HV)_jj / (U'GU)_jj."""
     above = np.sum(s.U * (problem.m.H @ s.V), axis=-2)
-    below = np.sum(s.U * (problem.m.G @ s.U), axis=-2)
+    below = np.sum(s.U * problem.gram(s.U), axis=-2)
     return s._replace(d=above / np.maximum(below, TINY))
 
 
@@ -259,7 +282,7 @@ def dual_residual(s: State, problem: Problem) -> Array:
     The gradient of (S2) with Gamma for the penalties, along U'U = I and V'V = I; Gamma is
     a subgradient of lambda ||Omega|| by construction of the copies.
     """
-    E_u, E_v = gradients(s.factors, problem.m)
+    E_u, E_v = gradients(s.factors, problem)
     scale = _square(E_v)
     E_u[..., problem.left_rank :, :] += s.left_dual
     E_v[..., problem.right_rank :, :] += s.right_dual
@@ -302,8 +325,9 @@ def admm(
     `rho` is relative to the curvature lambda_max(G) max d^2 at the start; see `Weight` for how it
     moves. Without convergence the state of the lowest objective is returned.
     """
-    curvature = np.linalg.eigvalsh(problem.m.G)[..., -1, None, None]
-    steep = curvature[..., 0, 0] * np.max(begin.d**2, axis=-1)
+    largest = problem.curvature
+    largest = np.linalg.eigvalsh(problem.m.G)[..., -1] if largest is None else largest
+    curvature, steep = largest[..., None, None], largest * np.max(begin.d**2, axis=-1)
     weight = Weight.of(rho * np.where(steep > 0, steep, 1.0))
     s = update_copies(begin, problem, penalties, weight.rho)
     values, residuals, n_iter, lowest = [], [], 0, (np.inf, s)

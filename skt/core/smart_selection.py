@@ -42,6 +42,7 @@ from .smart import (
     end_duals,
     lambda_max,
     objective,
+    prepared,
     start,
     subspace_end,
 )
@@ -182,6 +183,7 @@ def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
         return _closed(candidate(reduced_rank(total, rank, ridge)), total, [])
     if np.isinf(alpha[0]):
         return _closed(candidate(subspace_end(problem, rank)), total, [])
+    problem = prepared(problem, ridge)
     starts = [start(reduced_rank(total, rank, ridge), problem), *_end_start(problem, rank)]
     found = [_run(begin, problem, alpha, setting) for begin in starts]
     best = min(found, key=lambda s: float(s.objective[-1]))
@@ -296,7 +298,7 @@ def _ends(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Itera
 
 
 def _at(problem: Problem, index: Any) -> Problem:
-    return problem._replace(m=problem.m.at(index))
+    return problem._replace(m=problem.m.at(index), root=None, ridge=0.0, curvature=None)
 
 
 def _inside(m: SecondMoments, structural: tuple[int, int]) -> SecondMoments:
@@ -332,6 +334,7 @@ def _path(
 ) -> Iterator[Candidate]:
     """Yield a path of penalties, each started from the last, or from lower if there is lower."""
     problem = make_problem(folds.train, bases, structural, ridge, setting.entrywise)
+    problem = prepared(problem, ridge)
     from_zero = reduced_rank(folds.train, rank, ridge)
     begins = [start(from_zero, problem), *_end_start(problem, rank)]
     state = begins[-1]
@@ -386,6 +389,7 @@ def _refine(
     if not isinstance(candidate.state, State):
         return _closed(candidate, total, candidates)._replace(chosen=chosen)
     problem = make_problem(total, bases, candidate.structural, candidate.ridge, setting.entrywise)
+    problem = prepared(problem, candidate.ridge)
     solution = _run(candidate.state, problem, candidate.alpha, setting)
     solved = candidate._replace(state=solution.state)
     return Fitted(solved, solution, solution.objective, candidates, chosen)

@@ -18,6 +18,7 @@ from skt.core.smart import (
     objective,
     penalty,
     polar,
+    prepared,
     primal_residual,
     shrink,
     start,
@@ -145,7 +146,7 @@ def test_solution_is_stationary(rng, alpha, structural, grouped):
     """0 is in the subgradient: Gamma is one of lambda ||.||, and the slope along U'U = I is 0."""
     pb = problem(rng, structural, grouped)
     s = solved(start(reduced_rank(pb.m, 2), pb), pb, alpha).state
-    E_u, E_v = smart.gradients(s.factors, pb.m)
+    E_u, E_v = smart.gradients(s.factors, pb)
     E_u[pb.left_rank :] += s.left_dual
     E_v[pb.right_rank :] += s.right_dual
     assert_allclose(tangent(E_u, s.U), 0, atol=1e-6)
@@ -196,6 +197,22 @@ def test_no_other_solver_finds_less(rng):
     begins = start(reduced_rank(pb.m, 1), pb), start(subspace_end(pb, 1), pb)
     ours = min(solved(begin, pb, (0.3, 0.3)).objective[-1] for begin in begins)
     assert ours <= min(found) + 1e-7
+
+
+def test_few_rows_are_solved_through_a_root_of_their_products(rng):
+    pb = problem(rng, n=4, p=16, q=7)
+    ridged = pb._replace(m=pb.m._replace(G=pb.m.G + 0.1 * np.eye(16)))
+    rooted = prepared(ridged, 0.1)
+    assert rooted.root.shape == (16, 4)
+    U = rng.normal(size=(16, 2))
+    assert_allclose(rooted.gram(U), ridged.m.G @ U, atol=1e-10)
+    begin = start(reduced_rank(ridged.m, 2), ridged)
+    one, other = (
+        admm(begin, each, (0.1, 0.1), rho=0.1, tol=1e-9, max_iter=50) for each in (ridged, rooted)
+    )
+    assert_allclose(one.state.U, other.state.U, atol=1e-8)
+    assert_allclose(rooted.curvature, np.linalg.eigvalsh(ridged.m.G)[-1])
+    assert prepared(problem(rng), 0.0).root is None
 
 
 def test_ridge_enters_through_the_moments(rng):
