@@ -44,7 +44,7 @@ def mean_errors(seeds, **kw):
     for seed in range(seeds):
         data = draw(seed, **kw)
         alone = ReducedRankRegressor().fit(data.X, data.y)
-        pairs.append([error(smart(data), data), error(alone, data)])
+        pairs.append([error(smart(data, max_iter=50_000), data), error(alone, data)])
     return np.mean(pairs, axis=0)
 
 
