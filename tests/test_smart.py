@@ -512,6 +512,32 @@ def test_infinite_penalty_leaves_nothing_outside():
     assert_allclose(nearly.coef_, model.coef_, atol=1e-6)
 
 
+def test_subspaces_bound_the_rank_where_nothing_is_left_outside():
+    data = draw()
+    assert smart(data, rank=2, structural_rank=1, alpha=np.inf).rank_ == 1
+    nothing = smart(data, rank=2, structural_rank=0, alpha=np.inf)
+    assert_array_equal(nothing.coef_, 0)
+
+
+@pytest.mark.parametrize("selection", ["cv", "bic"])
+def test_rank_zero_is_the_mean(selection):
+    data = draw()
+    model = smart(data, rank=0, selection=selection)
+    assert_array_equal(model.coef_, 0)
+    assert_allclose(model.predict(data.X)[0], data.y.mean(axis=0))
+
+
+def test_penalty_given_and_structural_rank_chosen():
+    data = draw()
+    model = smart(data, rank=2, alpha=0.2)
+    penalties = model.cv_results_["alpha"].max(axis=1)
+    assert penalties[0] == 0
+    assert_allclose(penalties[1:], 0.2)
+    assert model.alpha_ in [(0.0, 0.0), pytest.approx((0.2, 0.2))]
+    ends = smart(data, rank=2, alpha=np.inf).cv_results_["alpha"][1:]
+    assert np.isinf(ends).all()
+
+
 def test_penalties_may_differ():
     data = draw()
     model = smart(data, rank=2, structural_rank=(0, 4), alpha=(0.5, 0.0))

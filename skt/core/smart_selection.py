@@ -161,7 +161,7 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     if setting.structural is not None and setting.alpha is not None:
         return _fit_given(folds, bases, setting, chosen)
     candidates = [plain(folds, chosen)]
-    if len(folds.test.n):
+    if len(folds.test.n) and setting.rank != 0:
         candidates += _borrowing(folds, bases, setting, chosen)
     return _refine(pick(candidates, folds.test.n), candidates, folds, bases, setting)
 
@@ -174,6 +174,8 @@ def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
     """
     structural, alpha = setting.structural or (0, 0), setting.alpha or (0.0, 0.0)
     rank, ridge, total = chosen.rank, chosen.ridge, folds.train.at(0)
+    if np.isinf(alpha[0]):  # nothing is left outside the subspaces, which bound the rank
+        rank = min(rank, *structural)
     problem = make_problem(total, bases, structural, ridge, setting.entrywise)
 
     def candidate(state: State | Factors) -> Candidate:
@@ -405,7 +407,7 @@ def fit_by_bic(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     are good; reduced-rank regression is not among the candidates.
     """
     chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
-    if setting.alpha is not None or not len(folds.test.n):
+    if setting.alpha is not None or setting.rank == 0 or not len(folds.test.n):
         return fit(folds, bases, setting)
     ends = list(_ends(folds, bases, setting, chosen))
     best = min(ends, key=lambda c: _mean(c.errors, folds), default=None)
