@@ -8,6 +8,7 @@ MODULES = (
     "cost",
     "study_cost",
     "l2sp",
+    "smart",
 )
 
 

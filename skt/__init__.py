@@ -2,6 +2,7 @@
 
 from ._compare import Comparison, compare, compare_each
 from ._l2sp import L2SPClassifier, L2SPRidge
+from ._smart import ReducedRankRegressor, SMARTRegressor
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -14,6 +15,8 @@ __all__ = [
     "L2SPClassifier",
     "L2SPRidge",
     "Moments",
+    "ReducedRankRegressor",
+    "SMARTRegressor",
     "SourceModel",
     "TargetCV",
     "UOWQRegressor",

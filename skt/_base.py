@@ -22,6 +22,7 @@ class Target(NamedTuple):
     X: np.ndarray  # (n, p)
     y: np.ndarray  # (n, q)
     weight: np.ndarray  # (n,)
+    kept: np.ndarray | None = None  # (n_given,) which of the rows given have weight
 
 
 class TransferEstimator(BaseEstimator):
@@ -90,8 +91,9 @@ def _split(X, Y, sample_domain, sample_weight):
     """Return the target's rows of positive weight, row numbers by source, and weights."""
     target_rows, source_rows = split_domains(sample_domain, len(X))
     weight = _check_weight(sample_weight, X, target_rows, source_rows)
-    rows = target_rows[weight[target_rows] > 0]
-    target = Target(X[rows].astype(np.float64, copy=False), Y[rows], weight[rows])
+    kept = weight[target_rows] > 0
+    rows = target_rows[kept]
+    target = Target(X[rows].astype(np.float64, copy=False), Y[rows], weight[rows], kept)
     return target, source_rows, weight
 
 

@@ -95,6 +95,10 @@ def _of_suite(module, name):
     return getattr(import_module(f"skt.{module}"), name)()
 
 
+def _reduced_rank():
+    return FitOn(_of_suite("_smart", "ReducedRankRegressor"))
+
+
 class Task(NamedTuple):
     """What a method may need to know before it says that it applies."""
 
@@ -121,6 +125,12 @@ METHODS = (
     Method("source + residual ridge", lambda: SourceResidual(_ridge())),
     Method("UOWQ", partial(_of_suite, "_uowq", "UOWQRegressor")),
     Method("L2-SP", partial(_of_suite, "_l2sp", "L2SPRidge")),
+    Method("reduced-rank regression", _reduced_rank, applies=lambda task: task.n_targets > 1),
+    Method(
+        "SMART",
+        partial(_of_suite, "_smart", "SMARTRegressor"),
+        applies=lambda task: task.n_targets > 1,
+    ),
 )
 
 

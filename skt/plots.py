@@ -6,8 +6,11 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 __all__ = [
+    "AlignmentDisplay",
     "ComparisonDisplay",
+    "ConvergenceDisplay",
     "LooSurfaceDisplay",
+    "SelectionDisplay",
     "SourceWeightsDisplay",
     "SourceWeightsMapDisplay",
     "StudyDisplay",
@@ -542,3 +545,280 @@ class LooSurfaceDisplay:
         ax.figure.colorbar(
             image, ax=ax, label=label, extend="max" if ratio.max() > top else "neither"
         )
+
+
+class AlignmentDisplay:
+    """Coefficients of a model's factors in the directions of its sources, as a map.
+
+    Lightness tells the size, and few numbers are written out with their signs; an empty cell is
+    zero: the penalty has cut the factor loose from that direction. The last line is the length
+    of what lies outside all directions.
+
+    Parameters
+    ----------
+    coefficients : array-like of shape (n_directions, rank)
+        One column for each factor; the last row is the length outside.
+    n_free : int
+        Directions that are not penalised; a line is drawn below them.
+    what : str
+        Features or outputs.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    def __init__(self, coefficients, n_free, what):
+        self.coefficients = coefficients
+        self.n_free = n_free
+        self.what = what
+
+    @classmethod
+    def from_estimator(cls, fitted, *, side="features", ax=None):
+        """Draw the alignment of a fitted :class:`skt.SMARTRegressor`.
+
+        Parameters
+        ----------
+        fitted : SMARTRegressor or Pipeline
+            Fitted with at least one source.
+        side : {"features", "outputs"}, default="features"
+            Which vectors.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        model = _last_step(fitted, "alignment_")
+        if side not in ("features", "outputs"):
+            raise ValueError(f"side must be 'features' or 'outputs'; got {side!r}.")
+        number = ("features", "outputs").index(side)
+        free = model.structural_rank_[number] if max(model.alpha_) > 0 else 0
+        return cls(model.alignment_[number], free, side).plot(ax=ax)
+
+    @property
+    def figure_size(self):
+        """Width and height in inches of a figure that holds all labels."""
+        rows, columns = np.shape(self.coefficients)
+        return 2.6 + 0.55 * columns, 1.4 + (0.3 if rows <= MANY_LINES else 0.16) * rows
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        values = np.asarray(self.coefficients)
+        rows, columns = values.shape
+        size = np.ma.masked_equal(np.abs(values), 0)
+        image = ax.imshow(size, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        ax.set_xticks(range(columns), range(1, columns + 1))
+        ax.set_yticks(range(rows), [*range(1, rows), "outside"])
+        if self.n_free:
+            ax.axhline(self.n_free - 0.5, color="black", linewidth=1.5)
+        ax.axhline(rows - 1.5, color="black", linewidth=0.8, linestyle=":")
+        ax.set(xlabel="factor of the target", ylabel=f"source direction of {self.what}")
+        if columns <= MANY_CELLS and rows <= MANY_LINES:
+            _write_signed(ax, image, values)
+        ax.figure.colorbar(image, ax=ax, label="size of coefficient")
+        return _keep(self, ax)
+
+
+class SelectionDisplay:
+    """Error of validation along the penalty, one line for each structural rank.
+
+    The reference is plain reduced-rank regression; bars are one standard error of the paired
+    difference from it over folds. Closed forms, with an infinite penalty, stand at the right.
+
+    Parameters
+    ----------
+    alpha : array-like of shape (n_candidates,)
+        Penalties; inf for closed forms.
+    difference, error : array-like of shape (n_candidates,)
+        Difference of the error of validation from the reference, relative to it, and its
+        standard error.
+    structural_rank : list of tuple
+        Of each candidate.
+    chosen : int
+        Which one was chosen; 0 is the reference.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    figure_size = (6.4, 4.2)
+
+    def __init__(self, alpha, difference, error, structural_rank, chosen):
+        self.alpha = alpha
+        self.difference = difference
+        self.error = error
+        self.structural_rank = structural_rank
+        self.chosen = chosen
+
+    @classmethod
+    def from_estimator(cls, fitted, *, ax=None):
+        """Draw what a fitted :class:`skt.SMARTRegressor` compared.
+
+        Parameters
+        ----------
+        fitted : SMARTRegressor or Pipeline
+            Fitted with cross-validation.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        model = _last_step(fitted, "cv_results_")
+        results = model.cv_results_
+        if "difference" not in results:
+            raise ValueError(
+                "drawing the selection needs a SMARTRegressor that has chosen by "
+                "cross-validation; structural_rank and alpha were given, or it had no sources."
+            )
+        reference = results["mean_error"][0]
+        return cls(
+            results["alpha"].max(axis=1),
+            results["difference"] / reference,
+            results["difference_error"] / reference,
+            [tuple(pair) for pair in results["structural_rank"].tolist()],
+            results["chosen"],
+        ).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        x, is_path = _finite_places(self.alpha)
+        ax.axhline(0.0, color="black", linestyle="--", linewidth=1)
+        on_paths = np.flatnonzero(is_path)
+        pairs = dict.fromkeys(self.structural_rank[i] for i in on_paths)
+        for number, pair in enumerate(pairs):
+            same = [i for i in on_paths if self.structural_rank[i] == pair]
+            self._draw(ax, x, np.array(same), number, f"structural rank {pair[0]}, {pair[1]}")
+        ends = np.flatnonzero(np.isinf(self.alpha))
+        if len(ends):
+            self._draw_ends(ax, x, ends)
+        # Candidates that are far worse would put all others on one line.
+        lowest = np.min(np.asarray(self.difference) - self.error)
+        ax.set_ylim(1.1 * lowest - 0.01, max(-2 * lowest, 0.1))
+        if self.chosen:
+            place = x[self.chosen], self.difference[self.chosen]
+            ax.plot(*place, "*", color="black", markersize=16, fillstyle="none", label="chosen")
+        ax.set(xlabel="alpha", ylabel="error relative to reduced-rank regression, less 1")
+        ax.legend(frameon=False)
+        _remove_frame(ax)
+        return _keep(self, ax)
+
+    def _draw(self, ax, x, order, number, label):
+        order = order[np.argsort(np.asarray(self.alpha)[order], kind="stable")]
+        color, mark = LINES[number % len(LINES)], MARKS[number % len(MARKS)]
+        y, error = np.asarray(self.difference)[order], np.asarray(self.error)[order]
+        ax.errorbar(
+            x[order], y, yerr=error, color=color, marker=mark, markersize=5, capsize=2, label=label
+        )
+        ax.set_xscale("log")
+
+    def _draw_ends(self, ax, x, ends):
+        """Write the structural rank to the best of the closed forms only: they lie close."""
+        best = ends[np.argmin(np.asarray(self.difference)[ends])]
+        y = np.asarray(self.difference)[ends]
+        ax.set_xscale("log")
+        ax.plot(x[ends], y, "_", color="0.4", markersize=12, label="infinite alpha")
+        ax.annotate(
+            f"{self.structural_rank[best][0]}, {self.structural_rank[best][1]}",
+            (x[best], self.difference[best]),
+            (6, -4),
+            textcoords="offset points",
+        )
+
+
+class ConvergenceDisplay:
+    """Residuals of an iteration and what its objective lies above its least, by iteration.
+
+    Parameters
+    ----------
+    iterations : array-like of shape (n_checks,)
+        Numbers of the iterations.
+    primal, dual, excess : array-like of shape (n_checks,)
+        Both residuals, and the objective less its least value, relative to it.
+    tol : float
+        What the residuals are brought below.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    figure_size = (6.4, 4.2)
+
+    def __init__(self, iterations, primal, dual, excess, tol):
+        self.iterations = iterations
+        self.primal = primal
+        self.dual = dual
+        self.excess = excess
+        self.tol = tol
+
+    @classmethod
+    def from_estimator(cls, fitted, *, ax=None):
+        """Draw the final solution of a fitted :class:`skt.SMARTRegressor`.
+
+        Parameters
+        ----------
+        fitted : SMARTRegressor or Pipeline
+            Fitted, by iteration.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        model = _last_step(fitted, "residual_curve_")
+        if len(model.residual_curve_) == 0:
+            raise ValueError(
+                "drawing the convergence needs a solution by iteration; this one is a closed form."
+            )
+        curve = model.objective_curve_
+        excess = (curve - curve.min()) / abs(curve.min())
+        iterations = np.linspace(model.n_iter_ / len(curve), model.n_iter_, len(curve))
+        return cls(iterations, *model.residual_curve_.T, excess, model.tol).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        lines = {"primal": self.primal, "dual": self.dual, "objective above its least": self.excess}
+        for number, (label, values) in enumerate(lines.items()):
+            shown = np.where(np.asarray(values) > 0, values, np.nan)
+            every = max(len(shown) // 10, 1)
+            style = {"color": LINES[number], "marker": MARKS[number], "markevery": every}
+            ax.semilogy(self.iterations, shown, label=label, markersize=5, **style)
+        ax.axhline(self.tol, color="black", linestyle="--", linewidth=1, label="tol")
+        ax.set(xlabel="iteration", ylabel="residual")
+        ax.legend(frameon=False)
+        _remove_frame(ax)
+        return _keep(self, ax)
+
+
+def _last_step(fitted, attribute):
+    """Return a fitted model, or the last step of a pipeline, that has something to draw."""
+    model = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+    if getattr(model, attribute, None) is None:
+        raise ValueError(
+            f"drawing needs a fitted estimator with {attribute}; {type(model).__name__} has none: "
+            "fit it first, with a source."
+        )
+    return model
+
+
+def _finite_places(alpha):
+    """Return places on a logarithmic axis, infinity right of the rest, and which are finite."""
+    alpha = np.asarray(alpha, dtype=float)
+    is_path = np.isfinite(alpha) & (alpha > 0)
+    largest = np.max(alpha[is_path], initial=0.0) or 1.0
+    return np.where(np.isinf(alpha), 4 * largest, alpha), is_path
+
+
+def _write_signed(ax, image, values):
+    """Write numbers with signs into cells that are not zero, white on dark ones."""
+    for (row, column), value in np.ndenumerate(values):
+        if abs(value) >= 0.005:
+            color = "white" if image.norm(abs(value)) > 0.55 else "black"
+            text = f"{value:.2f}".replace("0.", ".")
+            ax.text(column, row, text, color=color, ha="center", va="center", fontsize=8)

@@ -563,6 +563,7 @@ def _check_source(call, source, X, n_targets, feature_names, classes=None):
         source = _as_source_model(call, source.estimator, X, feature_names, classes)
     if not isinstance(source, Moments | SourceModel):
         raise TypeError(_refusal(call, source))
+    _check_not_transposed(call, source, X.shape[1], n_targets)
     _check_features(call, source.n_features, source.feature_names, X.shape[1], feature_names)
     if classes is not None:
         _check_class_source(call, source, classes, n_targets)
@@ -588,6 +589,17 @@ def _check_class_source(call, source, classes, n_targets):
             f"classes; expected {n_targets}: one row for each class, in the order of classes_, "
             "or a single one for two classes."
         )
+
+
+def _check_not_transposed(call, source, n_features, n_targets):
+    """Refuse coefficients of several outputs that stand on their side."""
+    if isinstance(source, SourceModel) and n_features != n_targets > 1:
+        shape, wanted = source.coef.shape, (n_targets, n_features)
+        if shape == wanted[::-1]:
+            raise ValueError(
+                f"{call} has coefficients of shape {shape}, but (n_targets, n_features) = {wanted} "
+                "is expected; transpose them."
+            )
 
 
 def _not_a_mapping(sources):

@@ -30,7 +30,17 @@ ARROWS = {
     "study": {"_describe", "_records", "_summaries"},
     "_comparison": {"_summaries", "plots"},
     "_compare": {"study", "sources", "_comparison", "_uowq", "_l2sp"},
-    "reproductions": {"study", "datasets", "theory", "core", "_uowq", "reproductions"},
+    "reproductions": {
+        "study",
+        "datasets",
+        "core",
+        "sources",
+        "plots",
+        "theory",
+        "_uowq",
+        "_smart",
+        "reproductions",
+    },
     "_report": {"_comparison", "plots"},
     "_table": set(),
 }

@@ -74,6 +74,17 @@ def test_several_outputs(run, frame):
     code, out, _ = run(frame, "--target", "FR", "--target-column", "second")
     assert code == 0
     assert loss_line(out)
+    many = ("--methods", "SMART,reduced-rank regression")
+    code, out, _ = run(frame, "--target", "FR", "--target-column", "second", *many)
+    assert code == 0
+    assert "\nSMART " in out
+    assert "\nreduced-rank regression " in out
+
+
+def test_methods_for_many_outputs_do_not_apply_to_one(run, frame):
+    code, _, err = run(frame, "--target", "FR", "--methods", "SMART")
+    assert code == 2
+    assert "'SMART' does not" in err
 
 
 def test_numeric_domains_with_missing_labels(run, frame):

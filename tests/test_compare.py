@@ -203,6 +203,15 @@ def test_two_outputs():
     )
 
 
+def test_methods_for_many_outputs_join_where_there_are_many():
+    X, y, label = ALIKE
+    many = ["SMART", "reduced-rank regression"]
+    assert not set(many) & set(run(X, y, label, methods=None, n_repeats=2).methods)
+    both = run(X, np.column_stack([y, X[:, 0]]), label, methods=None, n_repeats=2)
+    assert set(many) <= set(both.methods)
+    assert not both.failures
+
+
 def test_weights_of_estimators_and_of_pipelines():
     pipeline = make_pipeline(StandardScaler(), Weighing())
     comparison = run(*ALIKE, methods={"weighing": Weighing(), "pipeline": pipeline}, n_repeats=2)

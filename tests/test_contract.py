@@ -17,13 +17,24 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skt
-from skt import L2SPClassifier, L2SPRidge, Moments, TargetCV, UOWQRegressor, stack_domains
+from skt import (
+    L2SPClassifier,
+    L2SPRidge,
+    Moments,
+    ReducedRankRegressor,
+    SMARTRegressor,
+    TargetCV,
+    UOWQRegressor,
+    stack_domains,
+)
 
-ESTIMATORS = [
+EXPORTED = [
     value
     for value in map(skt.__dict__.get, skt.__all__)
     if inspect.isclass(value) and issubclass(value, BaseEstimator)
 ]
+# Reduced-rank regression knows no domains.
+ESTIMATORS = [cls for cls in EXPORTED if cls is not ReducedRankRegressor]
 REGRESSORS = [cls for cls in ESTIMATORS if is_regressor(cls())]
 VARIANTS = {
     L2SPRidge: [{"method": "ml"}, {"method": "loo"}, {"alpha": 0.1}, {"fit_intercept": False}],
@@ -36,8 +47,10 @@ VARIANTS = {
         {"alpha": 0.0},
         {"fit_intercept": False},
     ],
+    ReducedRankRegressor: [{"alpha": 0.1}, {"fit_intercept": False}],
+    SMARTRegressor: [{"scale": True}, {"fit_intercept": False}],
 }
-CONFIGURED = [cls(**kw) for cls in ESTIMATORS for kw in [{}, *VARIANTS.get(cls, [])]]
+CONFIGURED = [cls(**kw) for cls in EXPORTED for kw in [{}, *VARIANTS.get(cls, [])]]
 
 # How sources may be used, in the order of what it costs the target: (target rows, options).
 USES = {

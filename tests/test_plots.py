@@ -15,12 +15,19 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from skt import L2SPRidge  # noqa: E402
+from skt import (  # noqa: E402
+    L2SPRidge,
+    SMARTRegressor,
+    SourceModel,
+)
 from skt._compare import compare  # noqa: E402
-from skt.datasets import make_aligned_regressions  # noqa: E402
+from skt.datasets import make_aligned_regressions, make_spectral_transfer  # noqa: E402
 from skt.plots import (  # noqa: E402
+    AlignmentDisplay,
     ComparisonDisplay,
+    ConvergenceDisplay,
     LooSurfaceDisplay,
+    SelectionDisplay,
     SourceWeightsDisplay,
     SourceWeightsMapDisplay,
     StudyDisplay,
@@ -266,3 +273,84 @@ def test_curves_where_there_is_no_surface(options, labels):
 def test_surface_of_something_else():
     with pytest.raises(ValueError, match="needs a fitted L2SPRidge; LinearRegression has no"):
         LooSurfaceDisplay.from_estimator(LinearRegression())
+
+
+# SMART --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def smart():
+    data = make_spectral_transfer(
+        80, 24, 16, rank=2, source_rank=4, source_noise=0.02, random_state=0
+    )
+    model = SMARTRegressor(sources={"a": SourceModel(data.source_coef)})
+    return model.fit(data.X, data.y), data
+
+
+@pytest.mark.parametrize("side", ["features", "outputs"])
+def test_alignment_shows_every_direction_and_the_rest(smart, side):
+    model, _ = smart
+    display = AlignmentDisplay.from_estimator(model, side=side)
+    assert labels(display.ax_) == ["1", "2", "3", "4", "outside"]
+    assert side in display.ax_.get_ylabel()
+    shown = display.ax_.images[0].get_array()
+    part = model.alignment_[side == "outputs"]
+    assert np.array_equal(np.ma.getmaskarray(shown), part == 0)
+    assert shown.max() == pytest.approx(np.abs(part).max())
+
+
+def test_alignment_marks_what_is_free(smart):
+    _, data = smart
+    known = {"a": SourceModel(data.source_coef)}
+    model = SMARTRegressor(2, structural_rank=(3, 2), alpha=0.1, sources=known)
+    model.fit(data.X, data.y)
+    lines = [
+        AlignmentDisplay.from_estimator(model, side=side).ax_.lines[0].get_ydata()[0]
+        for side in ("features", "outputs")
+    ]
+    assert lines == [2.5, 1.5]
+
+
+def test_selection_shows_paths_ends_and_choice(smart):
+    model, _ = smart
+    display = SelectionDisplay.from_estimator(model)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert {"chosen", "infinite alpha", "structural rank 0, 0"} <= set(texts)
+    star = next(line for line in display.ax_.lines if line.get_label() == "chosen")
+    results = model.cv_results_
+    expected = results["difference"][results["chosen"]] / results["mean_error"][0]
+    assert star.get_ydata()[0] == pytest.approx(expected)
+    assert star.get_xdata()[0] == pytest.approx(model.alpha_[0])
+
+
+def test_convergence_shows_residuals_and_tolerance(smart):
+    _, data = smart
+    known = {"a": SourceModel(data.source_coef)}
+    model = SMARTRegressor(2, structural_rank=0, alpha=0.05, tol=1e-6, sources=known)
+    display = ConvergenceDisplay.from_estimator(make_pipeline(model.fit(data.X, data.y)))
+    primal, dual, _, tol = display.ax_.lines
+    assert primal.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]
+    assert dual.get_xdata()[-1] == model.n_iter_
+    assert display.figure_ is display.ax_.figure
+
+
+def test_what_cannot_be_drawn_says_why(smart):
+    model, data = smart
+    known = {"a": SourceModel(data.source_coef)}
+    closed = SMARTRegressor(2, structural_rank=4, alpha=np.inf, sources=known)
+    closed.fit(data.X, data.y)
+    with pytest.raises(ValueError, match="this one is a closed form"):
+        ConvergenceDisplay.from_estimator(closed)
+    with pytest.raises(ValueError, match="has chosen by cross-validation"):
+        SelectionDisplay.from_estimator(closed)
+    with pytest.raises(ValueError, match="LinearRegression has none: fit it first"):
+        AlignmentDisplay.from_estimator(LinearRegression())
+    with pytest.raises(ValueError, match="side must be 'features' or 'outputs'; got 'rows'"):
+        AlignmentDisplay.from_estimator(model, side="rows")
+
+
+def test_displays_draw_on_given_axes(smart):
+    model, _ = smart
+    _, axes = plt.subplots(1, 2)
+    assert AlignmentDisplay.from_estimator(model, ax=axes[0]).ax_ is axes[0]
+    assert SelectionDisplay.from_estimator(model, ax=axes[1]).ax_ is axes[1]

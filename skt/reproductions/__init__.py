@@ -87,6 +87,12 @@ REGISTRY = {
     "uowq-equal-100": ("risk of UOWQ, equal designs, sources of 100 rows", "uowq", "equal_100"),
     "uowq-unequal": ("risk of UOWQ where designs and noise differ", "uowq", "unequal"),
     "l2sp-ratio": ("best source penalty against alignment, L2-SP figure 1", "l2sp", "ratio_figure"),
+    "smart-rows": ("error of SMART by rows", "smart", "rows"),
+    "smart-rank": ("error of SMART by the target's rank", "smart", "rank"),
+    "smart-structural-rank": ("error of SMART by structural rank", "smart", "structural_rank"),
+    "smart-noise": ("error of SMART by the noise of the source", "smart", "noise"),
+    "smart-models": ("error of SMART in the paper's three models", "smart", "models"),
+    "smart-relations": ("error of SMART with other relations to the source", "smart", "relations"),
 }
 
 
