@@ -481,7 +481,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
             )
         target, sources = self._validate_classes(X, y, sample_domain, sample_weight)
         _check_source_alpha(self.source_alpha, sources)
-        target = Rows(*target)
+        target = Rows(target.X, target.y, target.weight)
         total = None if _is(self.source_scale, "auto") else float(self.source_scale)
         with small_blas(target.X.shape[1]):
             coefs = self._fit_sources(target, sources)
