@@ -1,6 +1,7 @@
 """Transfer learning with scikit-learn: borrow from related data what helps, and no more."""
 
 from ._compare import Comparison, compare, compare_each
+from ._otqms import OTQMSSampler, SourceSampled, SourceWeighted
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -11,7 +12,10 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Comparison",
     "Moments",
+    "OTQMSSampler",
     "SourceModel",
+    "SourceSampled",
+    "SourceWeighted",
     "TargetCV",
     "UOWQRegressor",
     "UnitsWarning",
