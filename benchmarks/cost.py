@@ -1,32 +1,22 @@
 """What UOWQRegressor costs, as ratios measured side by side in one run.
 
-    python -m benchmarks.cost [--repeats 7]
+    python -m benchmarks cost [--repeats 7]
 
-Two things are timed in turns, A B A B ..., so that whatever else the machine does falls on
-both; figures are medians. Memory and imports are measured in fresh processes. One BLAS thread
-everywhere: with more, a neighbour on the machine costs one side ten times what it costs the
-other.
+How things are timed: :mod:`benchmarks.timing`. One BLAS thread everywhere: with more, a
+neighbour on the machine costs one side ten times what it costs the other.
 """
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 from sklearn.linear_model import LinearRegression
-from threadpoolctl import threadpool_limits
 
+from benchmarks.harness import Costs, command, load
+from benchmarks.timing import fresh_process, in_turns, seconds
 from skt import Moments, UOWQRegressor
 from skt.core import allocation
 
-RESULTS = Path(__file__).parent / "results" / "cost.json"
 ROWS, FEATURES, SOURCES, TARGET_ROWS = 200_000, 100, 10, 1_000
 HEAVY = ("cvxpy", "pandas", "matplotlib")
 BARS = {  # from the project's first issue: at most this
@@ -40,19 +30,6 @@ BARS = {  # from the project's first issue: at most this
     "import skt: time / import sklearn.linear_model": 1.5,
     "import skt: heavy modules that scikit-learn does not import": 0,
 }
-
-
-def seconds(function, *args):
-    start = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - start
-
-
-def in_turns(a, b, repeats):
-    """Return the median seconds of two functions, run alternately after a first of each."""
-    a(), b()
-    times = [(seconds(a), seconds(b)) for _ in range(repeats)]
-    return tuple(median(column) for column in zip(*times, strict=True))
 
 
 # Fit from rows ------------------------------------------------------------------------------
@@ -82,7 +59,7 @@ def fit_linear(X, y, domain):
 def time_of_rows(repeats):
     X, y, domain = stacked_rows(np.random.default_rng(0))
     suite, linear = in_turns(
-        lambda: fit_suite(X, y, domain), lambda: fit_linear(X, y, domain), repeats
+        lambda: fit_suite(X, y, domain), lambda: fit_linear(X, y, domain), repeats=repeats
     )
     return {
         "fit from rows: time / LinearRegression": suite / linear,
@@ -107,30 +84,14 @@ def peak_memory(fit):
     """Return peak MB of a fresh process before and after a fit."""
     code = (
         "import numpy as np\n"
-        f"from benchmarks.cost import {fit} as fit, stacked_rows, resident_peak\n"
+        f"from benchmarks.cost import {fit} as fit, stacked_rows\n"
+        "from benchmarks.timing import resident_peak\n"
         "rows = stacked_rows(np.random.default_rng(0))\n"
         "before = resident_peak()\n"
         "fit(*rows)\n"
         "print(before, resident_peak())"
     )
     return [float(word) for word in fresh_process("-c", code).stdout.split()]
-
-
-def resident_peak():
-    """Return the peak MB of this process.
-
-    Linux only: elsewhere, and in `getrusage` on Linux too, a process that was started by a
-    larger one reports the peak of its parent.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
-
-
-def fresh_process(*arguments):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
-    )
 
 
 # Fit from moments ---------------------------------------------------------------------------
@@ -176,7 +137,7 @@ def throughput(repeats, n=1_000_000, p=50, batch=50_000):
     ours, bare = in_turns(
         lambda: Moments.from_batches(batches),
         lambda: sum(Xb.T @ Xb for Xb, _ in batches),
-        repeats,
+        repeats=repeats,
     )
     return {
         "moments of 1M x 50: time / bare X'X": ours / bare,
@@ -202,7 +163,7 @@ def cost_of_allocation(repeats, n_problems=20):
     exact, general = in_turns(
         lambda: [allocation.optimal_shares(*each) for each in problems],
         lambda: [convex.optimal_shares(*each) for each in problems],
-        repeats,
+        repeats=repeats,
     )
     gaps = [
         np.abs(allocation.optimal_shares(*each) - convex.optimal_shares(*each)).max()
@@ -227,12 +188,13 @@ def cost_of_allocation(repeats, n_problems=20):
 
 
 def cost_of_import(repeats):
-    skt, sklearn = in_turns(
+    skt, sklearn, bare = in_turns(
         lambda: fresh_process("-c", "import skt"),
         lambda: fresh_process("-c", "import sklearn.linear_model"),
-        repeats,
+        lambda: fresh_process("-c", "pass"),
+        repeats=repeats,
+        clock=time.perf_counter,  # the time of other processes is not this one's
     )
-    bare = median(seconds(fresh_process, "-c", "pass") for _ in range(repeats))
     extra = heavy_modules("skt") - heavy_modules("sklearn.linear_model")
     return {
         "import skt: time / import sklearn.linear_model": (skt - bare) / (sklearn - bare),
@@ -269,46 +231,14 @@ MEASUREMENTS = {
 }
 
 
-def markdown(figures):
-    lines = ["| figure | measured | bar |", "|---|---|---|"]
-    for name, value in figures.items():
-        bar = BARS.get(name)
-        text = f"{value:.3g}" if isinstance(value, int | float) else shown(value)
-        mark = "" if bar is None else f"{bar:g}{'' if value <= bar else ' **missed**'}"
-        lines.append(f"| {name} | {text} | {mark} |")
-    return "\n".join(lines)
-
-
-def shown(values):
-    return ", ".join(f"{key}: {value:.3g}" for key, value in values.items())
-
-
-def setting(repeats):
-    return {
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "cvxpy")},
-        "processors": os.cpu_count(),
-        "repeats": repeats,
-    }
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--only", choices=MEASUREMENTS, action="append", help="may be given again")
-    options = parser.parse_args()
-    figures = {}
-    for name in options.only or MEASUREMENTS:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        with threadpool_limits(1):
-            figures |= MEASUREMENTS[name](options.repeats)
-    print(markdown(figures))
-    missed = [name for name, bar in BARS.items() if figures.get(name, 0) > bar]
-    print(f"\nBars missed: {', '.join(missed) or 'none'}.")
-    if not options.only:  # a part would overwrite the whole
-        result = {"setting": setting(options.repeats), "figures": figures, "missed": missed}
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-
+COST = Costs(
+    name="cost",
+    question="What do a fit, an allocation and an import cost?",
+    measurements=MEASUREMENTS,
+    bars=BARS,
+)
+BENCHMARKS = (COST,)
+TABLES = {"cost": lambda: COST.table(load("cost"))}
 
 if __name__ == "__main__":
-    main()
+    command(BENCHMARKS)

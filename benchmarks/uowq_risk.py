@@ -1,32 +1,29 @@
 """Risk of UOWQ in simulation, relative to the target alone (THEORY B2, B3 and B4).
 
-    python -m benchmarks.uowq_risk [equal-400 equal-100 unequal wide] [--repeats 60] [--jobs 2]
+    python -m benchmarks [uowq_equal-400 uowq_equal-100 uowq_unequal uowq_wide] [--repeats 60]
 
-Excess prediction risk ``(b - beta)' Sigma (b - beta)``, averaged over repeats of a setting and
-divided by that of the baseline in the same repeats; then mean and worst over settings. The
-standard error of the mean over settings is from the spread of repeats.
+What is measured: :mod:`benchmarks.simulation`.
 """
 
-import argparse
-import json
 import re
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.utils import Bunch
 
+from benchmarks import simulation
+from benchmarks.harness import Study, command, load
+from benchmarks.simulation import table_of, table_of_columns
 from skt import Moments, UOWQRegressor
 from skt._base import Target
 from skt._units import Units
 from skt.core import allocation
 from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
-from skt.study import run_study
 
-RESULTS = Path(__file__).parent / "results"
 ALPHAS = np.logspace(-4, 4, 41)
 UOWQ = partial(UOWQRegressor, fit_intercept=False)
 
@@ -77,25 +74,6 @@ METHODS = {
     "oracle scalar": oracle,
 }
 
-
-def excess_risk(fitted, data):
-    error = np.atleast_2d(fitted.coef_ - data["coef"])
-    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
-
-
-def predicted_risk(fitted, data):
-    return getattr(fitted, "risk_", np.nan)
-
-
-def predicted_gain(fitted, data):
-    return getattr(fitted, "transfer_gain_", np.nan)
-
-
-METRICS = {
-    "risk": excess_risk,
-    "predicted risk": predicted_risk,
-    "predicted gain": predicted_gain,
-}
 
 # --- designs ------------------------------------------------------------------------------
 
@@ -257,65 +235,7 @@ WIDE_METHODS = {
     name: METHODS[name] for name in ("ridge, target only", "pooled ridge", "plugin (paper, static)")
 } | {"free scale, stacked (default)": UOWQ()}
 
-STUDIES = {
-    "outputs": (several_outputs, OUTPUT_METHODS, "ridge, target only"),
-    "switch": (near_the_switch, SWITCH_METHODS, "ridge, target only"),
-    "equal-400": (partial(equal, 400), METHODS, "least squares, target only"),
-    "equal-100": (partial(equal, 100), METHODS, "least squares, target only"),
-    "unequal": (unequal, METHODS, "least squares, target only"),
-    "wide": (wide, WIDE_METHODS, "ridge, target only"),
-}
-
-# --- summaries ----------------------------------------------------------------------------
-
-
-def table_of(records, metric="risk"):
-    """Return values as {method: {design: array over repeats}}."""
-    table = {}
-    for r in records:
-        if r["metric"] == metric:
-            table.setdefault(r["method"], {}).setdefault(r["design"], []).append(r["value"])
-    return {m: {d: np.array(v) for d, v in designs.items()} for m, designs in table.items()}
-
-
-def ratios(values, base):
-    """Return ratio of means and its standard error (paired, by the delta method)."""
-    ratio = values.mean() / base.mean()
-    error = np.std(values - ratio * base, ddof=1) / np.sqrt(len(base)) / base.mean()
-    return ratio, error
-
-
-def group_of(name, design):
-    """Wide and unequal designs are reported by the part before the bar, equal ones whole."""
-    return "all" if name.startswith("equal-") else design.split("|")[0]
-
-
-def summarise(name, records, baseline):
-    table = table_of(records)
-    rows = []
-    for method, designs in table.items():
-        groups = {}
-        for design, values in designs.items():
-            pair = ratios(values, table[baseline][design])
-            groups.setdefault(group_of(name, design), []).append((*pair, design))
-        columns = {}
-        for design, values in designs.items():
-            key = design.split("|")[0] if name.startswith("equal-") else design.split("|")[1]
-            columns.setdefault(key, []).append(ratios(values, table[baseline][design])[0])
-        rows += [
-            {
-                "group": group,
-                "method": method,
-                "mean": float(np.mean([r for r, _, _ in cells])),
-                "standard_error": float(np.sqrt(np.sum([e**2 for _, e, _ in cells])) / len(cells)),
-                "worst": float(max(cells)[0]),
-                "worst_error": float(max(cells)[1]),
-                "worst_setting": max(cells)[2],
-                "columns": {k: round(float(np.mean(v)), 3) for k, v in columns.items()},
-            }
-            for group, cells in groups.items()
-        ]
-    return rows
+# --- report -------------------------------------------------------------------------------
 
 
 def rows_per_feature(design):
@@ -345,59 +265,116 @@ def predictions(records, method, baseline):
     }
 
 
-def markdown(rows):
+@dataclass(frozen=True)
+class Report(simulation.Report):
+    """Ratios, and how well the methods named know their own risk."""
+
+    predict: tuple = ()
+
+    def __call__(self, records, run):
+        predicted = [predictions(records, method, self.baseline) for method in self.predict]
+        return super().__call__(records, run) | {"predictions": predicted}
+
+    def show(self, result):
+        return f"{super().show(result)}\n\n{prediction_table({'': result})}"
+
+
+def prediction_table(results):
+    """How well the estimator knows its own risk."""
     lines = [
-        "| group | method | mean | s.e. | worst | (s.e.) | where |",
+        "| study | method | settings | predicted / simulated risk | mean abs. log ratio | "
+        "clear gains or losses | right sign |",
         "|---|---|---|---|---|---|---|",
     ]
-    for r in rows:
-        lines.append(
-            f"| {r['group']} | {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} |"
-        )
+    lines += [
+        f"| {name} | {p['method']} | {p['settings_with_3_rows_per_feature']} | "
+        f"{p['mean_ratio_of_predicted_to_simulated_risk']:.2f} | "
+        f"{p['mean_absolute_log_ratio']:.2f} | {p['settings_with_clear_gain_or_loss']} | "
+        f"{p['share_of_them_with_right_sign']:.0%} |"
+        for name, result in results.items()
+        for p in result["predictions"]
+    ]
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="*", default=list(STUDIES))
-    parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
-    for name in options.studies:
-        designs, methods, baseline = STUDIES[name]
-        records = run_study(
-            designs(),
-            methods,
-            metrics=METRICS,
-            n_repeats=options.repeats,
-            random_state=options.seed,
-            n_jobs=options.jobs,
-        )
-        failed = [r for r in records if r["metric"] == "risk" and r["error"]]
-        rows = summarise(name, records, baseline)
-        result = {
-            "study": name,
-            "baseline": baseline,
-            "repeats": options.repeats,
-            "seed": options.seed,
-            "failures": len(failed),
-            "rows": rows,
-            "predictions": [
-                predictions(records, method, baseline)
-                for method in methods
-                if name not in ("wide", "switch", "outputs")
-                and ("default" in method or method == "eb scalar")
-            ],
-        }
-        (RESULTS / f"uowq_{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        print(f"\n## {name}, {options.repeats} repeats, {len(failed)} failures\n")
-        print(markdown(rows))
-        for prediction in result["predictions"]:
-            print(json.dumps(prediction))
+# --- studies ------------------------------------------------------------------------------
 
+LEAST_SQUARES, RIDGE = "least squares, target only", "ridge, target only"
+CANDIDATES = ("eb scalar", "eb matrix (default)")
+EQUAL = Report(
+    LEAST_SQUARES,
+    group=simulation.everything,
+    column=simulation.before_bar,
+    predict=CANDIDATES,
+)
+
+
+def study(name, question, designs, methods, report):
+    return Study(
+        name=f"uowq_{name}",
+        question=question,
+        designs=designs,
+        methods=methods,
+        metrics=simulation.METRICS,
+        report=report,
+        show=report.show,
+    )
+
+
+BENCHMARKS = (
+    study(
+        "equal-400",
+        "Is UOWQ's risk low where all rows are alike, and is risk_ right about it?",
+        equal(400),
+        METHODS,
+        EQUAL,
+    ),
+    study("equal-100", "The same with sources of 100 rows.", equal(100), METHODS, EQUAL),
+    study(
+        "unequal",
+        "The same where the rows or the noise of the sources differ from the target's.",
+        unequal(),
+        METHODS,
+        Report(LEAST_SQUARES, predict=CANDIDATES),
+    ),
+    study(
+        "wide",
+        "Is UOWQ's risk low with more features than target rows?",
+        wide(),
+        WIDE_METHODS,
+        simulation.Report(RIDGE),
+    ),
+    study(
+        "switch",
+        "At how many target rows does one combination take over from the other?",
+        near_the_switch(),
+        SWITCH_METHODS,
+        simulation.Report(RIDGE),
+    ),
+    study(
+        "outputs",
+        "Several outputs: shared weights, or weights for each?",
+        several_outputs(),
+        OUTPUT_METHODS,
+        simulation.Report(RIDGE),
+    ),
+)
+
+
+def _predictions():
+    names = ("equal-400", "equal-100", "unequal")
+    return prediction_table({name: load(f"uowq_{name}") for name in names})
+
+
+def _ratios(benchmark):
+    return simulation.Report.show(benchmark.report, load(benchmark.name))
+
+
+TABLES = {
+    **{each.name.removeprefix("uowq_"): partial(_ratios, each) for each in BENCHMARKS},
+    "equal-400 by column": lambda: table_of_columns(load("uowq_equal-400")["rows"]),
+    "predictions": _predictions,
+}
 
 if __name__ == "__main__":
-    main()
+    command(BENCHMARKS, prefix="uowq_")

@@ -1,0 +1,23 @@
+"""All benchmarks. A module joins with one line; it has BENCHMARKS, and TABLES for the documents."""
+
+from importlib import import_module
+
+MODULES = (
+    "uowq_risk",
+    "real_data",
+    "cost",
+)
+
+
+def _collected(name):
+    return [getattr(import_module(f"benchmarks.{module}"), name) for module in MODULES]
+
+
+def benchmarks():
+    """Return every benchmark, in the order of the modules."""
+    return [benchmark for each in _collected("BENCHMARKS") for benchmark in each]
+
+
+def tables():
+    """Return functions without arguments that make the tables of the documents, by marker."""
+    return {marker: table for each in _collected("TABLES") for marker, table in each.items()}

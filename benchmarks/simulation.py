@@ -1,0 +1,172 @@
+"""Metrics and tables for benchmarks in simulation: risk relative to a baseline.
+
+Excess prediction risk ``(b - beta)' Sigma (b - beta)``, averaged over repeats of a setting and
+divided by that of the baseline in the same repeats; then mean and worst over settings. The
+standard error of the mean over settings is from the spread of repeats.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Metrics: data hold `coef` and `covariance` --------------------------------------------------
+
+
+def excess_risk(fitted, data):
+    error = np.atleast_2d(fitted.coef_ - data["coef"])
+    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
+
+
+def predicted_risk(fitted, data):
+    return getattr(fitted, "risk_", np.nan)
+
+
+def predicted_gain(fitted, data):
+    return getattr(fitted, "transfer_gain_", np.nan)
+
+
+METRICS = {
+    "risk": excess_risk,
+    "predicted risk": predicted_risk,
+    "predicted gain": predicted_gain,
+}
+
+# Summaries ----------------------------------------------------------------------------------
+
+
+def before_bar(design):
+    """Return the part of a design's name before the bar."""
+    return design.split("|")[0]
+
+
+def after_bar(design):
+    """Return the part of a design's name after the bar."""
+    return design.split("|")[-1]
+
+
+def everything(design):
+    """Put all designs into one group."""
+    return "all"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Ratios of one metric to the baseline, by group of designs.
+
+    Parameters
+    ----------
+    baseline : str
+        Method that the others are compared with.
+    group, column : callable
+        Of a design's name: to which group of rows it belongs, and to which column of the
+        table of columns.
+    metric : str, default="risk"
+        Less is better.
+    """
+
+    baseline: str
+    group: object = before_bar
+    column: object = after_bar
+    metric: str = "risk"
+
+    def __call__(self, records, run):
+        """Return what is kept of a study."""
+        failed = [r for r in records if r["metric"] == self.metric and r["error"]]
+        return {
+            "baseline": self.baseline,
+            "repeats": run.repeats,
+            "seed": run.seed,
+            "failures": len(failed),
+            "rows": self.rows(records),
+        }
+
+    def rows(self, records):
+        """One row for each method and group: mean and worst ratio."""
+        table = table_of(records, self.metric)
+        rows = []
+        for method, designs in table.items():
+            cells = {d: ratios(v, table[self.baseline][d]) for d, v in designs.items()}
+            columns = _by(self.column, {d: ratio for d, (ratio, _) in cells.items()})
+            means = {key: round(float(np.mean(list(v.values()))), 3) for key, v in columns.items()}
+            rows += [
+                {"group": group, "method": method} | _spread(members) | {"columns": means}
+                for group, members in _by(self.group, cells).items()
+            ]
+        return rows
+
+    def show(self, result):
+        """Return the table of means and worst cases with what it rests on."""
+        return "\n".join(
+            [
+                f"{result['repeats']} repeats a setting, seed {result['seed']}, relative to "
+                f"{result['baseline']}; {result['failures']} failures.",
+                "",
+                table_of_ratios(result["rows"]),
+            ]
+        )
+
+
+def table_of(records, metric="risk"):
+    """Return values as {method: {design: array over repeats}}."""
+    table = {}
+    for r in records:
+        if r["metric"] == metric:
+            table.setdefault(r["method"], {}).setdefault(r["design"], []).append(r["value"])
+    return {m: {d: np.array(v) for d, v in designs.items()} for m, designs in table.items()}
+
+
+def ratios(values, base):
+    """Return ratio of means and its standard error (paired, by the delta method)."""
+    both = np.isfinite(values) & np.isfinite(base)
+    values, base = values[both], base[both]
+    ratio = values.mean() / base.mean()
+    error = np.std(values - ratio * base, ddof=1) / np.sqrt(len(base)) / base.mean()
+    return ratio, error
+
+
+def _by(key, cells):
+    groups = {}
+    for design, cell in cells.items():
+        groups.setdefault(key(design), {})[design] = cell
+    return groups
+
+
+def _spread(cells):
+    """Return mean and worst of ratios with errors."""
+    worst, error, design = max((*cell, design) for design, cell in cells.items())
+    ratio, errors = np.array(list(cells.values())).T
+    return {
+        "mean": float(np.mean(ratio)),
+        "standard_error": float(np.sqrt(np.sum(errors**2)) / len(cells)),
+        "worst": float(worst),
+        "worst_error": float(error),
+        "worst_setting": design,
+    }
+
+
+# Tables -------------------------------------------------------------------------------------
+
+
+def table_of_ratios(rows):
+    """Mean and worst ratio of every method, by group of settings."""
+    lines = [
+        "| group | method | mean | s.e. | worst | (s.e.) | where |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        lines.append(
+            f"| {r['group']} | {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
+            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} |"
+        )
+    return "\n".join(lines)
+
+
+def table_of_columns(rows, group="all"):
+    """Mean ratio by column of settings, methods below each other."""
+    rows = [r for r in rows if r["group"] == group]
+    columns = list(rows[0]["columns"])
+    lines = [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for r in rows:
+        cells = " | ".join(f"{r['columns'][name]:.3f}" for name in columns)
+        lines.append(f"| {r['method']} | {cells} |")
+    return "\n".join(lines)

