@@ -162,7 +162,19 @@ def _compare_glm(family: glm.Family, domains: list[Rows], given: list[Rows]) -> 
     parts = [evidence(family, t, r) for t, r in zip(theta, given, strict=True)]
     J = np.mean([evidence(family, theta[0], r).information / r.size for r in given], axis=0)
     noise = np.ones(len(domains))
-    return _compare(family, domains, np.array(theta), parts, J, noise, np.inf, PENALTY)
+    spread = [_score_products(family, t, r) for t, r in zip(theta, domains, strict=True)]
+    return _compare(family, domains, np.array(theta), parts, spread, J, noise, np.inf, PENALTY)
+
+
+def _score_products(family: glm.Family, theta: Array, rows: Rows) -> Array:
+    """Return the sum of products of the scores of single rows, (P, P).
+
+    A penalised fit is less sure than the classes are, so that the model's own variance would
+    overstate the noise; and counts vary more than a Poisson's. What is observed does not.
+    """
+    eta = rows.Z @ theta.reshape(rows.Z.shape[1], -1)
+    each = np.sqrt(rows.weight)[:, None] * glm.scores(family, eta, rows.Z, rows.Y)
+    return each.T @ each
 
 
 def _fit(family: glm.Family, rows: Rows, centre: Array | None = None) -> Array:
@@ -196,7 +208,8 @@ def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) 
     J = np.kron(np.mean([S / r.size for S, r in zip(Sxx, given, strict=True)], axis=0), np.eye(q))
     theta = np.array([(w / unit).ravel() for w in W])
     scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
-    return _compare(family, scaled, theta, parts, J, noise, df, penalty)
+    spread = [part.information for part in parts]
+    return _compare(family, scaled, theta, parts, spread, J, noise, df, penalty)
 
 
 def _target_penalty(target: Rows) -> float:
@@ -243,6 +256,7 @@ def _compare(
     domains: list[Rows],
     theta: Array,
     parts: list[Evidence],
+    spread: list[Array],
     J: Array,
     noise: Array,
     df: float,
@@ -260,10 +274,10 @@ def _compare(
     both = [seen[0] @ S for S in seen[1:]]
     stretch = np.array([d / max(float(np.trace(S @ S)), 1.0) for S in both])
     D = root @ (seen[0] @ theta[1:].T - theta[0][:, None]) * np.sqrt(stretch)
-    v = [np.sum((root @ solvers[0].noise_root) ** 2) / d]
+    v = [_noise_in(root, solvers[0], spread[0]) / d]
     v += [
-        c * np.sum((root @ seen[0] @ solver.noise_root) ** 2) / d
-        for c, solver in zip(stretch, solvers[1:], strict=True)
+        c * _noise_in(root @ seen[0], solver, products) / d
+        for c, solver, products in zip(stretch, solvers[1:], spread[1:], strict=True)
     ]
     return Measured(
         family,
@@ -294,14 +308,15 @@ class _Solver:
         """``A^{-1} H``, the part of the coefficients that the fit sees, (P, P)."""
         return (self.U * (self.e * self.inverse)) @ self.U.T
 
-    @property
-    def noise_root(self) -> Array:
-        """A root of the covariance of the fit, ``A^{-1} H A^{-1}``, (P, r)."""
-        return self.U * (np.sqrt(self.e) * self.inverse)
-
     def solve(self, b: Array) -> Array:
         """Return ``A^{-1} b``."""
-        return self.U @ (self.inverse * (self.U.T @ b))
+        return (self.U * self.inverse) @ (self.U.T @ b)
+
+
+def _noise_in(root: Array, solver: _Solver, spread: Array) -> float:
+    """Return the total variance of ``root A^{-1} score`` for scores of covariance ``spread``."""
+    R = solver.solve(root.T)
+    return float(np.sum(R * (spread @ R)))
 
 
 def _root(J: Array) -> Array:
@@ -360,13 +375,21 @@ def combined_fit(measured: Measured, M: Array) -> tuple[Array, float]:
     return solver.solve(w @ measured.b), allocation.share_risk(shares, measured.worth, M)
 
 
+class Losses(NamedTuple):
+    """Of several candidates."""
+
+    distance: Array  # (m,) ``|J^{1/2} (fit - theta)|^2``
+    left_out: Array  # (m, n_0) loss of every target row under the fit without it
+
+
 def losses(
     measured: Measured, theta: Array, order: Sequence[Array], candidates: Sequence[Array]
-) -> Array:
-    """Return how far from theta the fits with candidate rows end, ``|J^{1/2}(fit - theta)|^2``.
+) -> Losses:
+    """Return how far from theta the fits with candidate rows end, and how well they predict.
 
     Candidate m takes the first ``m_i`` rows of source i in the given order, and every target
-    row. The fit is one Newton step from theta, exact where the family is linear.
+    row. The fit is one Newton step from theta, exact where the family is linear, and so is
+    leaving out a target row.
     """
     family, (target, *sources) = measured.family, measured.domains
     own = evidence(family, theta, target)
@@ -374,20 +397,38 @@ def losses(
         _prefixes(family, theta, rows.at(o), [m[k] for m in candidates])
         for k, (rows, o) in enumerate(zip(sources, order, strict=True))
     ]
-    return np.array(
-        [
-            _distance(measured, theta, sum((t[m[k]] for k, t in enumerate(taken)), start=own))
-            for m in candidates
-        ]
-    )
+    found = [
+        _assess(measured, theta, sum((t[m[k]] for k, t in enumerate(taken)), start=own))
+        for m in candidates
+    ]
+    return Losses(*map(np.array, zip(*found, strict=True)))
 
 
-def _distance(measured: Measured, theta: Array, total: Evidence) -> float:
-    penalty = measured.penalty
-    A = total.information + penalty * np.eye(len(theta))
+def _assess(measured: Measured, theta: Array, total: Evidence) -> tuple[float, Array]:
+    """Return distance and left-out losses of the fit to some rows."""
+    A = total.information + measured.penalty * np.eye(len(theta))
     A[np.diag_indices(len(A))] += 1e-12 * np.trace(A)
-    step = cho_solve(cho_factor(A), total.score - penalty * theta)
-    return float(np.sum((measured.root @ step) ** 2))
+    inverse = cho_solve(cho_factor(A), np.eye(len(A)))
+    step = inverse @ (total.score - measured.penalty * theta)
+    left_out = _left_out(measured.family, theta, step, inverse, measured.domains[0])
+    return float(np.sum((measured.root @ step) ** 2)), left_out
+
+
+def _left_out(family: glm.Family, theta: Array, step: Array, inverse: Array, rows: Rows) -> Array:
+    """Return the loss of every row under the fit ``theta + step`` without it, (n,).
+
+    Without row i, with information V_i and residual r_i, its predictor changes by
+    ``-h (I - V_i h)^{-1} r_i``, h the leverage; exactly so where the family is linear.
+    """
+    p, q = rows.Z.shape[1], rows.Y.shape[1]
+    eta = rows.Z @ (theta + step).reshape(p, q)
+    V = family.variance(rows.Z @ theta.reshape(p, q))
+    residual = rows.Y - family.mean(eta)
+    h = (rows.Z @ inverse.reshape(p, -1)).reshape(-1, q, p, q)
+    h = np.einsum("nqpr,np->nqr", h, rows.Z)
+    unit = np.eye(q) * (1 + 1e-9)
+    change = h @ np.linalg.solve(unit - V @ h, residual[:, :, None])
+    return family.loss(eta - change[:, :, 0], rows.Y)
 
 
 def _prefixes(
@@ -419,9 +460,26 @@ def choose(
     """
     theta, floor = combined_fit(measured, M)
     every = [np.zeros(len(M), dtype=np.intp), *candidates]
-    found = np.array([losses(measured, theta, order, every) for order in orders])
-    allowed = found if none_too else found[:, 1:]
-    draw, best = divmod(int(np.argmin(allowed)), allowed.shape[1])
-    m, unit = every[best if none_too else best + 1], len(measured.D) * floor
+    found = [losses(measured, theta, order, every) for order in orders]
+    distance = np.array([each.distance for each in found])
+    allowed = distance.copy()
+    if none_too:
+        allowed[np.array([_clearly_worse(each, measured.domains[0]) for each in found])] = np.inf
+    else:
+        allowed[:, 0] = np.inf
+    draw, best = divmod(int(np.argmin(allowed)), len(every))
+    m, unit = every[best], len(measured.D) * floor
     rows = [np.asarray(o)[:k] for o, k in zip(orders[draw], m, strict=True)]
-    return Choice(m, rows, (allowed[draw, best] + unit) / 2, (found[0, 0] + unit) / 2)
+    return Choice(m, rows, (distance[draw, best] + unit) / 2, (distance[0, 0] + unit) / 2)
+
+
+def _clearly_worse(found: Losses, target: Rows) -> NDArray[np.bool_]:
+    """Return which candidates predict left-out target rows worse than the first, beyond error.
+
+    It takes no model of how domains differ to see this, only target rows.
+    """
+    worse = found.left_out - found.left_out[0]
+    w = target.weight / target.size
+    mean = worse @ w
+    error = np.sqrt((worse - mean[:, None]) ** 2 @ w / max(target.size - 1, 1))
+    return (mean > error) & (np.arange(len(worse)) > 0)
