@@ -59,6 +59,7 @@ class OTQMSSampler(BaseEstimator):
     the target's own rows. Without sources the rows come back untouched.
 
     In a scikit-learn Pipeline rows cannot be dropped: use ``SourceSampled(estimator, sampler)``.
+    In imbalanced-learn's Pipeline ``sample_domain`` arrives with metadata routing only.
 
     Parameters
     ----------
@@ -117,7 +118,8 @@ class OTQMSSampler(BaseEstimator):
     Warns
     -----
     UserWarning
-        If ``min_samples`` is a number and a source gives fewer rows than there are coefficients.
+        If ``min_samples`` is a number and a source gives fewer rows than there are coefficients;
+        if ``fit_resample`` gets no ``sample_domain``.
 
     Notes
     -----
@@ -212,6 +214,8 @@ class OTQMSSampler(BaseEstimator):
         X_resampled, y_resampled : of the kind that came in
             The rows ``sample_indices_``.
         """
+        if sample_domain is None:
+            _warn_of_no_domain()
         self.fit(X, y, sample_domain)
         return safe_indexing(X, self.sample_indices_), safe_indexing(y, self.sample_indices_)
 
@@ -245,7 +249,7 @@ class OTQMSSampler(BaseEstimator):
             checked = self.min_samples == "auto"
             choice = row_choice.choose(measured, M, candidates, orders, none_too=checked)
         if not checked:
-            _warn_of_few(choice.quantities, len(measured.D), domains.names)
+            _warn_of_few(choice.quantities, len(measured.root), domains.names)
         self._store(domains, M, choice)
 
     def _candidates(self, measured, M, sizes, costs, budget):
@@ -320,9 +324,18 @@ class OTQMSSampler(BaseEstimator):
     # error: the only place to say what to use instead.
     def __str__(self):
         return (
-            f"{self!r}, a sampler: it drops rows, which a scikit-learn Pipeline cannot do; use "
-            "SourceSampled(estimator, sampler) as its last step, or imblearn.pipeline.Pipeline,"
+            f"{self!r} (a sampler: it drops rows, which a scikit-learn Pipeline cannot do; use "
+            "SourceSampled(estimator, sampler) as its last step, or imblearn.pipeline.Pipeline)"
         )
+
+    def get_metadata_routing(self):
+        """Return what metadata the methods take; imbalanced-learn's pipeline asks for it."""
+        request = super().get_metadata_routing()
+        # There once imbalanced-learn is imported; as with fit, no request has to be set.
+        resample = getattr(request, "fit_resample", None)
+        if resample is not None and resample.requests.get("sample_domain") is None:
+            resample.add_request(param="sample_domain", alias=True)
+        return request
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -436,6 +449,8 @@ class SourceSampled(_Wrapped):
         As in `OTQMSSampler`.
     source_weights_ : ndarray of shape (n_sources,)
         Part of each source's rows that was taken.
+    effective_sample_size_ : float
+        Target rows that would be as good, ``n_0 target_risk_ / risk_``.
     n_features_in_, feature_names_in_, classes_
         Of the trained estimator, where it has them.
 
@@ -530,12 +545,15 @@ class SourceSampled(_Wrapped):
         self.source_weights_ = sampler.transfer_quantities_ / sampler._sizes
         self.sample_indices_ = rows
         self.risk_, self.target_risk_ = sampler.risk_, sampler.target_risk_
+        gain = sampler.target_risk_ / max(sampler.risk_, 1e-300)
+        self.effective_sample_size_ = (len(rows) - np.sum(sampler.transfer_quantities_)) * gain
 
     def _store_all_rows(self, n_samples):
         self.source_names_, self.source_weights_ = [], np.zeros(0)
         self.transfer_quantities_ = np.zeros(0, dtype=np.intp)
         self.sample_indices_ = np.arange(n_samples)
         self.risk_ = self.target_risk_ = np.nan
+        self.effective_sample_size_ = float(n_samples)
 
 
 class SourceWeighted(_Wrapped):
@@ -569,6 +587,8 @@ class SourceWeighted(_Wrapped):
         Names of the sources, in the order of their labels.
     source_weights_ : ndarray of shape (n_sources,)
         Weight of a row of each source.
+    effective_sample_size_ : float
+        Target rows that would be as good as all rows with these weights.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
         M, per target row.
     n_features_in_, feature_names_in_, classes_
@@ -628,6 +648,7 @@ class SourceWeighted(_Wrapped):
             _check_option("discrepancy", self.discrepancy, DISCREPANCIES)
         self.source_names_ = _source_names(X, y, sample_domain)
         self.source_weights_, self.discrepancy_ = np.zeros(0), np.zeros((0, 0))
+        self.effective_sample_size_ = float(num_samples(X))
         if self.source_names_:
             sample_weight = self._weigh(X, y, sample_domain, sample_weight)
         self.estimator_ = _train(self.estimator, X, y, sample_weight)
@@ -645,7 +666,8 @@ class SourceWeighted(_Wrapped):
         with small_blas(X.shape[1]):
             measured = row_choice.measure(FAMILIES[family], domains.rows)
             self.discrepancy_ = _discrepancy(self.discrepancy, measured, domains.names)
-            self.source_weights_ = row_choice.source_weights(measured, self.discrepancy_)
+            self.source_weights_, risk = row_choice.source_weights(measured, self.discrepancy_)
+        self.effective_sample_size_ = 1 / risk
         weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, dtype=float)
         for rows, w in zip(domains.source_rows, self.source_weights_, strict=True):
             weight[rows] *= w
@@ -806,6 +828,17 @@ def _is_number(value, kind):
 def _check_option(name, value, options):
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; got {value!r}.")
+
+
+def _warn_of_no_domain():
+    warnings.warn(
+        "fit_resample got no sample_domain, so every row is the target's and stays. In "
+        "imblearn.pipeline.Pipeline it arrives only with metadata routing: call "
+        "sklearn.set_config(enable_metadata_routing=True) and pass sample_domain=... to the "
+        "pipeline's fit.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_of_few(quantities, d, names):

@@ -331,9 +331,9 @@ def _compressed(D: Array, d: float) -> Array:
 
     Only ``D'D / d`` and d enter the likelihood, d as the number of rows.
     """
-    rows = max(round(d), D.shape[1], 1)
     R = np.linalg.qr(D, mode="r")
-    return np.vstack([R, np.zeros((max(rows - len(R), 0), D.shape[1]))]) * np.sqrt(rows / d)
+    rows = max(round(d), len(R))
+    return np.vstack([R, np.zeros((rows - len(R), R.shape[1]))]) * np.sqrt(rows / d)
 
 
 def discrepancy_matrix(measured: Measured, rule: str) -> Array:
@@ -345,10 +345,11 @@ def discrepancy_matrix(measured: Measured, rule: str) -> Array:
     return discrepancy.variance_components(D, measured.v, exponent).discrepancy
 
 
-def source_weights(measured: Measured, M: Array) -> Array:
-    """Return UOWQ's weight of one row of every source, (K,)."""
+def source_weights(measured: Measured, M: Array) -> tuple[Array, float]:
+    """Return UOWQ's weight of one row of every source (K,), and its risk per parameter."""
     shares = allocation.optimal_shares(measured.worth, M)
-    return allocation.weights_from_shares(shares, measured.n)
+    weights = allocation.weights_from_shares(shares, measured.n)
+    return weights, allocation.share_risk(shares, measured.worth, M)
 
 
 # --- which rows -----------------------------------------------------------------------------
@@ -368,11 +369,11 @@ def combined_fit(measured: Measured, M: Array) -> tuple[Array, float]:
 
     It is the fit to all rows by UOWQ's weights, to second order about each domain's own fit.
     """
-    shares = allocation.optimal_shares(measured.worth, M)
-    # In units of information, which has the noise of each domain in it already.
-    w = np.append(1.0, allocation.weights_from_shares(shares, measured.worth))
+    weights, risk = source_weights(measured, M)
+    # Information has the noise of each domain in it already.
+    w = np.append(1.0, weights * measured.noise[1:])
     solver = _Solver(np.tensordot(w, measured.information, 1), measured.penalty)
-    return solver.solve(w @ measured.b), allocation.share_risk(shares, measured.worth, M)
+    return solver.solve(w @ measured.b), risk
 
 
 class Losses(NamedTuple):
@@ -468,7 +469,7 @@ def choose(
     else:
         allowed[:, 0] = np.inf
     draw, best = divmod(int(np.argmin(allowed)), len(every))
-    m, unit = every[best], len(measured.D) * floor
+    m, unit = every[best], len(measured.root) * floor
     rows = [np.asarray(o)[:k] for o, k in zip(orders[draw], m, strict=True)]
     return Choice(m, rows, (distance[draw, best] + unit) / 2, (distance[0, 0] + unit) / 2)
 
