@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
@@ -572,7 +573,7 @@ class SourceWeighted(_Wrapped):
     ----------
     estimator : estimator
         What is trained: a clone of it, on all rows, with weights. In a Pipeline the last step
-        gets them.
+        gets them; with metadata routing, the steps that request ``sample_weight``.
     family : {"auto", "linear", "logistic", "poisson"}, default="auto"
         Model in which domains are compared, intercept included. "auto": "logistic" for a
         classifier, else "linear".
@@ -682,16 +683,17 @@ def _train(estimator, X, y, sample_weight):
     estimator = clone(estimator)
     if sample_weight is None:
         return estimator.fit(X, y)
-    last = estimator
-    keyword = "sample_weight"
+    last, path = estimator, []
     while isinstance(last, Pipeline):
-        keyword = f"{last.steps[-1][0]}__{keyword}"
-        last = last.steps[-1][1]
+        name, last = last.steps[-1]
+        path.append(name)
     if not has_fit_parameter(last, "sample_weight"):
         raise TypeError(
             f"{type(last).__name__}.fit takes no sample_weight; SourceSampled, without "
             "sample_weight, trains any estimator."
         )
+    routed = get_config()["enable_metadata_routing"]
+    keyword = "sample_weight" if routed else "__".join([*path, "sample_weight"])
     return estimator.fit(X, y, **{keyword: sample_weight})
 
 
@@ -750,7 +752,9 @@ def _response(y, family):
             )
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}; there is nothing to learn.")
+            raise ValueError(
+                f"y has one class only, {str(classes[0])!r}; there is nothing to learn."
+            )
         return glm.indicators(codes, len(classes)), classes
     try:
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
@@ -792,9 +796,7 @@ def _discrepancy(discrepancy, measured, names):
     if not np.isfinite(M).all() or not np.allclose(M, M.T):
         raise ValueError("discrepancy must be finite and symmetric.")
     if np.linalg.eigvalsh(M)[0] < -1e-10 * max(np.trace(M), 1e-300):
-        raise ValueError(
-            "discrepancy has a negative eigenvalue; it must be positive semi-definite."
-        )
+        raise ValueError("discrepancy must be positive semi-definite; an eigenvalue is negative.")
     return M
 
 
