@@ -177,7 +177,9 @@ def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Arra
     cap = n[1:] / n[0]
     H = np.zeros((len(n), len(n)))
     H[1:, 1:] = 2 * (M * n[0] + np.diag(TIE / cap))
-    most = min(budget, float(costs @ n[1:]) * (1 + 1e-9))  # a budget for all rows never binds
+    # A budget for all rows never binds; one for just all rows of some sources is moved a hair,
+    # since three limits that meet in one point cannot be told apart.
+    most = min(budget * (1 - 1e-9), float(costs @ n[1:]) * (1 + 1e-9))
     limit = np.concatenate(([-most / n[0]], costs))
     u = _active_set(H, cap, limit)
     return np.clip(quantities_from_shares(u, n[0]), 0.0, n[1:])
@@ -240,7 +242,7 @@ def _first_stop(
     """Return how far u may go along d, which source stops it (K: the limit), and on which side."""
     room = np.concatenate((u[1:], cap * u[0] - u[1:], [-limit @ u]))
     change = np.concatenate((d[1:], cap * d[0] - d[1:], [-limit @ d]))
-    moves = np.concatenate((at == BETWEEN, at == BETWEEN, [not spent])) & (change < 0)
+    moves = np.concatenate((at == BETWEEN, at == BETWEEN, [not spent])) & (change < -1e-15)
     steps = np.full(len(room), np.inf)
     steps[moves] = np.maximum(room[moves], 0.0) / -change[moves]
     first = int(np.argmin(steps))
@@ -286,7 +288,7 @@ def quantity_residual(
     costs = np.ones(len(m)) if costs is None else costs
     total, bias = n[0] + np.sum(m), M @ m
     slope = 2 * bias / (1 + 2 * (m @ bias) / total) - 1
-    spent = costs @ m >= budget * (1 - 1e-9)
+    spent = costs @ m >= budget * (1 - 1e-8)
     prices = np.maximum(np.append(-slope / costs, 0.0), 0.0) if spent else np.zeros(1)
     slopes = slope + prices[:, None] * costs
     down = np.maximum(slopes, 0) * m / total

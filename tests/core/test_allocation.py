@@ -266,6 +266,28 @@ def test_quantities_are_those_of_cvxpy_and_below_the_paper_s_grid(seed):
         assert risk >= 0.7 * grid  # and the grid comes near
 
 
+@pytest.mark.parametrize("kind", ["none", "one", "diagonal", "whole numbers"])
+def test_limits_that_meet_in_one_point(kind):
+    """A budget for just all rows of some sources, equal sources, rows in round numbers."""
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        K = int(rng.integers(1, 9))
+        n = rng.integers(1, 6, size=K + 1) * 50.0
+        D = rng.integers(-2, 3, size=(int(rng.integers(1, K + 1)), K))
+        M = {
+            "none": np.zeros((K, K)),
+            "one": np.ones((K, K)),
+            "diagonal": np.diag(rng.integers(0, 4, size=K)),
+            "whole numbers": D.T @ D,
+        }[kind] * (rng.choice([0.01, 0.1, 0.5, 1, 10]) / n[0])
+        costs = rng.integers(1, 4, size=K).astype(float)
+        for budget in (n[1], n[1:].sum(), n[1 : 1 + K // 2].sum(), 50.0):
+            for limit in ({"budget": budget}, {"budget": budget, "costs": costs}):
+                m = optimal_quantities(n, M, **limit)
+                assert limit.get("costs", np.ones(K)) @ m <= budget * (1 + 1e-9)
+                assert quantity_residual(m, n, M, **limit) < 1e-7
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 1000, 100))
 def test_a_thousand_programmes(start):
