@@ -33,6 +33,7 @@ class Run(NamedTuple):
     seed: int = 0
     jobs: int = 1
     only: tuple = ()  # patterns of parts; a part of a benchmark is printed, not written
+    records: Path | None = None  # folder where studies keep their records and go on from them
 
     def chosen(self, parts):
         """Return those of a benchmark's parts that are to be run."""
@@ -88,6 +89,7 @@ class Study:
             n_repeats=run.repeats,
             random_state=run.seed,
             n_jobs=run.jobs,
+            out=run.records and run.records / f"{self.name}.jsonl",
         )
         return self.report(records, run)
 
@@ -136,7 +138,7 @@ class Costs:
         lines = ["| figure | measured | bar |", "|---|---|---|"]
         for name, value in result["figures"].items():
             bar = self.bars.get(name)
-            mark = "" if bar is None else f"{bar:g}{'' if value <= bar else ' **missed**'}"
+            mark = "" if bar is None else f"{bar:.3g}{'' if value <= bar else ' **missed**'}"
             lines.append(f"| {name} | {_figure(value)} | {mark} |")
         return "\n".join(lines)
 
@@ -231,7 +233,9 @@ def listing(benchmarks):
 
 def _run(options, benchmark):
     repeats = options.repeats or benchmark.repeats
-    return Run(repeats, options.seed, options.jobs, tuple(options.only))
+    if options.records is not None:
+        options.records.mkdir(parents=True, exist_ok=True)
+    return Run(repeats, options.seed, options.jobs, tuple(options.only), options.records)
 
 
 def _parser(by_name):
@@ -245,6 +249,12 @@ def _parser(by_name):
     add("--repeats", type=int, help="default: as many as the benchmark finds necessary")
     add("--jobs", type=int, default=2, help="processes of a study (default: 2)")
     add("--seed", type=int, default=0)
+    add(
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="keep the records of studies there; one that was interrupted goes on from them",
+    )
     add(
         "--only",
         action="append",

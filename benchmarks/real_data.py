@@ -22,7 +22,7 @@ DESIGNS = {
 METHODS = (
     hold_out.RIVALS
     | hold_out.STACKING
-    | peers.installed(peers.ADAPT)
+    | peers.installed(peers.ADAPT, peers.SKADA)
     | {
         "UOWQ plugin, no guard (the paper)": UOWQRegressor(weights="plugin", guard=None),
         "UOWQ scalar": UOWQRegressor(combination="scalar"),
@@ -44,7 +44,7 @@ BENCHMARKS = (
         report=REPORT,
         show=REPORT.show,
         repeats=100,
-        peers=(peers.ADAPT,),
+        peers=(peers.ADAPT, peers.SKADA),
     ),
 )
 TABLES = {"real data": lambda: REPORT.show(load("real_data"))}

@@ -7,6 +7,7 @@ MODULES = (
     "real_data",
     "otqms",
     "cost",
+    "study_cost",
 )
 
 

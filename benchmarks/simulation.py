@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skt.reproductions.uowq import excess_risk
+from skt.study import summarize
+
 # Metrics: data hold `coef` and `covariance` --------------------------------------------------
-
-
-def excess_risk(fitted, data):
-    error = np.atleast_2d(fitted.coef_ - data["coef"])
-    return np.mean(np.sum((error @ data["covariance"]) * error, axis=1))
 
 
 def predicted_risk(fitted, data):
@@ -82,10 +80,14 @@ class Report:
 
     def rows(self, records):
         """One row for each method and group: mean and worst ratio."""
-        table = table_of(records, self.metric)
+        summary = summarize(records, baseline=self.baseline)
+        table = {}
+        for row in summary:
+            if row["metric"] == self.metric:
+                cell = row["ratio"], row["ratio_error"]
+                table.setdefault(row["method"], {})[row["design"]] = cell
         rows = []
-        for method, designs in table.items():
-            cells = {d: ratios(v, table[self.baseline][d]) for d, v in designs.items()}
+        for method, cells in table.items():
             columns = _by(self.column, {d: ratio for d, (ratio, _) in cells.items()})
             means = {key: round(float(np.mean(list(v.values()))), 3) for key, v in columns.items()}
             rows += [
@@ -113,15 +115,6 @@ def table_of(records, metric="risk"):
         if r["metric"] == metric:
             table.setdefault(r["method"], {}).setdefault(r["design"], []).append(r["value"])
     return {m: {d: np.array(v) for d, v in designs.items()} for m, designs in table.items()}
-
-
-def ratios(values, base):
-    """Return ratio of means and its standard error (paired, by the delta method)."""
-    both = np.isfinite(values) & np.isfinite(base)
-    values, base = values[both], base[both]
-    ratio = values.mean() / base.mean()
-    error = np.std(values - ratio * base, ddof=1) / np.sqrt(len(base)) / base.mean()
-    return ratio, error
 
 
 def _by(key, cells):
@@ -156,9 +149,14 @@ def table_of_ratios(rows):
     for r in rows:
         lines.append(
             f"| {r['group']} | {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} |"
+            f"{r['worst']:.3f} | {r['worst_error']:.3f} | {_in_a_cell(r['worst_setting'])} |"
         )
     return "\n".join(lines)
+
+
+def _in_a_cell(design):
+    """Return a design's name without bars, which end a cell."""
+    return design.replace("|", ", ")
 
 
 def table_of_columns(rows, group="all"):

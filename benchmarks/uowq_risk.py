@@ -11,120 +11,44 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.utils import Bunch
 
 from benchmarks import simulation
 from benchmarks.harness import Study, command, load
 from benchmarks.simulation import table_of, table_of_columns
-from skt import Moments, UOWQRegressor
+from skt import Moments
 from skt._base import Target
 from skt._units import Units
-from skt.core import allocation
 from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
-
-ALPHAS = np.logspace(-4, 4, 41)
-UOWQ = partial(UOWQRegressor, fit_intercept=False)
-
-
-def target_rows(data):
-    rows = data.sample_domain == "target"
-    return data.X[rows], data.y[rows]
-
-
-def least_squares(data):
-    return LinearRegression(fit_intercept=False).fit(*target_rows(data))
-
-
-def ridge(data):
-    return RidgeCV(ALPHAS, fit_intercept=False).fit(*target_rows(data))
-
-
-def pooled(data):
-    return RidgeCV(ALPHAS, fit_intercept=False).fit(data.X, data.y)
-
-
-def oracle(data):
-    """UOWQ as the paper has it: the true discrepancy is known."""
-    n = np.array([np.sum(data.sample_domain == name) for name in _names(data)], dtype=float)
-    shares = allocation.optimal_shares(
-        n * data.noise[0] ** 2 / data.noise**2, data.discrepancy_matrix
-    )
-    weights = allocation.weights_from_shares(shares, n)
-    return UOWQ(weights=weights, alpha=0.0).fit(data.X, data.y, sample_domain=data.sample_domain)
-
-
-def _names(data):
-    return ["target", *(f"source {k}" for k in range(1, len(data.source_coef) + 1))]
-
+from skt.reproductions import uowq
+from skt.reproductions.uowq import COLUMNS, UOWQ, oracle, related, ridge
+from skt.reproductions.uowq import equal_designs as equal
+from skt.reproductions.uowq import unequal_designs as unequal
 
 METHODS = {
-    "least squares, target only": least_squares,
-    "ridge, target only": ridge,
-    "pooled ridge": pooled,
-    "plugin (paper, static)": UOWQ(weights="plugin", guard=None),
-    "iterated (paper, dynamic)": UOWQ(weights="iterated", guard=None),
-    "sure": UOWQ(weights="sure", guard=None),
-    "sure, guarded": UOWQ(weights="sure"),
-    "eb scalar, no guard": UOWQ(combination="scalar", guard=None),
-    "eb scalar": UOWQ(combination="scalar"),
-    "eb matrix, no guard": UOWQ(guard=None),
-    "eb matrix (default)": UOWQ(),
-    "oracle scalar": oracle,
+    name: (
+        uowq.METHODS
+        | uowq.MATRIX
+        | {"sure, guarded": UOWQ(weights="sure"), "oracle scalar": oracle}
+    )[name]
+    for name in (
+        "least squares, target only",
+        "ridge, target only",
+        "pooled ridge",
+        "plugin (paper, static)",
+        "iterated (paper, dynamic)",
+        "sure",
+        "sure, guarded",
+        "eb scalar, no guard",
+        "eb scalar",
+        "eb matrix, no guard",
+        "eb matrix (default)",
+        "oracle scalar",
+    )
 }
 
-
 # --- designs ------------------------------------------------------------------------------
-
-COLUMNS = ("x0", "x.3", "x1", "x3", "x30", "mix", "shared", "spread")
-
-
-def discrepancies(column, K):
-    """Discrepancy of each of K sources, in units of the target's own noise."""
-    if column == "mix":
-        return tuple(30.0 * (k % 2) for k in range(K))
-    if column == "spread":
-        return tuple(np.geomspace(0.1, 30.0, K))
-    return (3.0 if column == "shared" else float(column[1:]),) * K
-
-
-def related(rng, column, K, **settings):
-    seed = int(rng.integers(2**31))
-    return make_related_regressions(
-        discrepancy=discrepancies(column, K),
-        shared=column == "shared",
-        random_state=seed,
-        **settings,
-    )
-
-
-def equal(n_source):
-    """105 settings: five sizes, one to eight sources, eight patterns of discrepancy."""
-    return {
-        f"{column}|d={d} n0={n} K={K}": partial(
-            related, column=column, K=K, n_features=d, n_target=n, n_source=n_source
-        )
-        for d, n in ((5, 15), (5, 50), (20, 30), (20, 80), (50, 70))
-        for K in (1, 3, 8)
-        for column in COLUMNS
-        if K > 1 or column.startswith("x")
-    }
-
-
-def unequal():
-    """Random covariances of condition 100, three sources: what differs between domains."""
-    kinds = {
-        "equal": {"n_source": 200},
-        "designs of sources differ": {"n_source": 200, "same_design": False},
-        "designs and noise differ": {"n_source": 200, "same_design": False, "noise_ratio": 2.0},
-        "all differ, 30 rows": {"n_source": 30, "same_design": False, "noise_ratio": 2.0},
-    }
-    return {
-        f"{kind}|{column}": partial(related, column=column, K=3, condition=100.0, **settings)
-        for kind, settings in kinds.items()
-        for column in COLUMNS
-    }
 
 
 def high_dimensional(rng, **settings):
@@ -182,7 +106,7 @@ def four_outputs(rng, levels, n_target):
     X = make_related_regressions(random_state=seed, **sizes)
     coef = rng.standard_normal((4, 10))
     y = np.empty((len(X.y), 4))
-    for name in _names(X):
+    for name in uowq.names(X):
         rows = X.sample_domain == name
         unit = rng.standard_normal((4, 10)) * (name != "target")
         shift = unit * np.sqrt(np.array(levels) / n_target)[:, None]
@@ -201,7 +125,7 @@ def forced(combination):
             name: Moments.from_data(
                 data.X[data.sample_domain == name], data.y[data.sample_domain == name]
             )
-            for name in _names(data)[1:]
+            for name in uowq.names(data)[1:]
         }
         units = Units.of(target, sources, intercept=False)
         return SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Command line: ``python -m skt compare [data.csv] ...``."""
+"""Command line: ``python -m skt compare [data.csv] ...`` and ``python -m skt reproduce NAME``."""
 
 import argparse
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skt import reproductions
 from skt._compare import METHODS, compare_each
 from skt._report import LINE, setting, text_report, write_report
 from skt._table import InputError, diabetes, read_table
@@ -21,6 +22,7 @@ OPTIONS = {
     "methods": "--methods",
     "estimator": "--estimator",
     "n_jobs": "--jobs",
+    "out": "--out",
 }
 
 
@@ -62,7 +64,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser():
     parser = _Parser(prog=PROGRAM, description="Transfer learning on tables.")
-    _add_compare(parser.add_subparsers(required=True, metavar="COMMAND"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_compare(commands)
+    _add_reproduce(commands)
     return parser
 
 
@@ -120,6 +124,23 @@ def _add_study_options(add):
     add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
 
 
+def _add_reproduce(commands):
+    parser = commands.add_parser(
+        "reproduce",
+        help="what papers and notes report, next to what this package gives",
+        description="Run a study of a paper again, and say which of its figures agree with ours.",
+    )
+    parser.set_defaults(run=_reproduce)
+    add = parser.add_argument
+    add("name", nargs="?", metavar="NAME", help="which one")
+    add("--list", action="store_true", help="show the names")
+    add("--repeats", type=_at_least(2), metavar="N", help="data sets for each design (default: "
+        "so many that it takes minutes on two cores)")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="write records, table and figure there; a study "
+        "that was interrupted goes on from its records")  # fmt: skip
+    add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+
+
 def _at_least(smallest):
     def number(text):
         if not text.isdecimal() or int(text) < smallest:
@@ -131,7 +152,7 @@ def _at_least(smallest):
     return number
 
 
-# Command ------------------------------------------------------------------------------------
+# Commands -----------------------------------------------------------------------------------
 
 
 def _compare(args, command):
@@ -193,6 +214,44 @@ def _note_sources_only(comparison, table, target):
         f"Note: sources only, never the target, for want of rows or of variation in the outcome: "
         f"{', '.join(others)}."
     ]
+
+
+def _reproduce(args, command):
+    if args.list or args.name is None:
+        width = max(map(len, reproductions.REGISTRY))
+        lines = [f"{name:{width}}  {e[0]}" for name, e in reproductions.REGISTRY.items()]
+        _say("\n".join(lines))
+        return
+    reproduction = reproductions.load(args.name)
+    records_file = None
+    if args.out is not None:
+        _make_folder(args.out)
+        records_file = args.out / f"{args.name}.jsonl"
+    n_repeats = args.repeats or reproduction.n_repeats
+    records = reproduction.run(n_repeats, args.jobs, records_file)
+    text = reproductions.report(reproduction, records, n_repeats)
+    _say(text)
+    if args.out is not None:
+        _write_reproduction(reproduction, records, args.out / args.name, f"{text}\n\n{command}\n")
+
+
+def _write_reproduction(reproduction, records, path, text):
+    written = [path.with_suffix(".jsonl"), path.with_suffix(".md")]
+    written[1].write_text(text, encoding="utf-8")
+    if reproduction.plot is not None:
+        written.append(path.with_suffix(".png"))
+        _draw(reproduction.plot, records, written[-1])
+    _say(f"Wrote {', '.join(each.name for each in written)} to {path.parent}")
+
+
+def _draw(plot, records, path):
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("drawing the figure needs matplotlib: pip install matplotlib.") from error
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    plot(records, figure.subplots())
+    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

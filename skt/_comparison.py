@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import stdtrit
 from sklearn.pipeline import Pipeline
 
-from skt.study import mean_and_error
+from skt._summaries import mean_and_error
 
 __all__ = ["BASELINE", "METRICS", "Comparison"]
 
@@ -156,7 +156,8 @@ class Comparison:
 
 
 def _by_target(record):
-    return {"target" if key == "design" else key: value for key, value in record.items()}
+    design = record["design"]  # named after its target
+    return {"target": design} | {k: v for k, v in record.items() if k not in ("design", "name")}
 
 
 # Means and their errors ---------------------------------------------------------------------

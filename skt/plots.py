@@ -5,11 +5,16 @@ import math
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-__all__ = ["ComparisonDisplay", "SourceWeightsDisplay", "SourceWeightsMapDisplay"]
+__all__ = ["ComparisonDisplay", "SourceWeightsDisplay", "SourceWeightsMapDisplay", "StudyDisplay"]
 
 # Blue and orange of Okabe and Ito: told apart by every eye, and by their grey values.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
+# The same palette for lines, in an order in which neighbours differ in lightness, and marks that
+# tell them apart where all is grey.
+LINES = ("#000000", "#E69F00", "#0072B2", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":")
 # A ratio beyond this puts the others on top of each other, unless the axis is logarithmic.
 FAR = 3.0
 # Beyond this many sources the lines move together and the labels shrink.
@@ -279,3 +284,137 @@ def _remove_frame(ax):
 def _keep(display, ax):
     display.ax_, display.figure_ = ax, ax.figure
     return display
+
+
+class StudyDisplay:
+    """Lines of a study over a parameter of its designs, with bands of uncertainty.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_points,)
+        Values of the parameter, ascending.
+    lines : mapping of str to array-like of shape (n_points, 3)
+        For each method the figure, and the lower and upper end of its band; nan where there
+        is none.
+    x_label, y_label : str
+        What the axes show.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes that were drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    """
+
+    figure_size = (6.4, 4.2)
+
+    def __init__(self, x, lines, x_label, y_label):
+        self.x = x
+        self.lines = lines
+        self.x_label = x_label
+        self.y_label = y_label
+
+    @classmethod
+    def from_study(cls, summary, x, *, metric=None, statistic="mean", methods=None, ax=None):
+        """Draw what :func:`skt.study.summarize` returned.
+
+        Parameters
+        ----------
+        summary : list of dict
+            Rows of one study; the designs drawn must differ in the parameter `x` only.
+        x : str
+            Parameter of the designs along the horizontal axis.
+        metric : str, default=None
+            Which metric; may be left out if there is one.
+        statistic : {"mean", "ratio"}, default="mean"
+            Means with bands of two standard errors, or ratios to the baseline with their 95 %
+            intervals.
+        methods : list of str, default=None
+            Methods to draw; None draws all. The baseline's ratios are the line at one.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        """
+        rows = _rows_to_draw(summary, x, metric, statistic, methods)
+        places = sorted({row[x] for row in rows})
+        lines = {
+            method: _points(places, [row for row in rows if row["method"] == method], x, statistic)
+            for method in dict.fromkeys(row["method"] for row in rows)
+        }
+        label = {"mean": "{}", "ratio": "{}, ratio to the baseline"}[statistic]
+        return cls(places, lines, x, label.format(rows[0]["metric"])).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw on the axes given, or on a new figure."""
+        ax = _axes(ax, self.figure_size)
+        for number, (method, points) in enumerate(self.lines.items()):
+            _draw_line(ax, number, method, self.x, np.asarray(points, dtype=float))
+        if all(isinstance(value, str) for value in self.x):
+            ax.tick_params(axis="x", rotation=30)
+        ax.set(xlabel=self.x_label, ylabel=self.y_label)
+        ax.legend(frameon=False)
+        _remove_frame(ax)
+        return _keep(self, ax)
+
+
+BANDS = {
+    "mean": lambda row: (
+        row["mean"] - 2 * row["standard_error"],
+        row["mean"] + 2 * row["standard_error"],
+    ),
+    "ratio": lambda row: (row["ratio_low"], row["ratio_high"]),
+}
+
+
+def _rows_to_draw(summary, x, metric, statistic, methods):
+    """Rows of one metric and the methods wanted, each with the parameter and the statistic."""
+    metrics = list(dict.fromkeys(row["metric"] for row in summary))
+    if metric is None and len(metrics) == 1:
+        metric = metrics[0]
+    names = list(dict.fromkeys(row["method"] for row in summary))
+    _check_choice("metric", metric, metrics)
+    _check_choice("statistic", statistic, list(BANDS))
+    for method in methods or ():
+        _check_choice("methods", method, names)
+    rows = [r for r in summary if r["metric"] == metric and r["method"] in (methods or names)]
+    lacking = next((row for row in rows if x not in row), None)
+    if lacking is not None:
+        raise ValueError(
+            f"x must be a parameter of every design; {lacking['design']!r} has no {x!r}."
+        )
+    if statistic not in rows[0]:
+        raise ValueError("statistic='ratio' needs summarize(records, baseline=...).")
+    return rows
+
+
+def _check_choice(what, value, choices):
+    if value not in choices:
+        raise ValueError(f"{what} must be one of {choices}; got {value!r}.")
+
+
+def _points(places, rows, x, statistic):
+    """Figure and band of one method at each place, nan where it has none."""
+    found = {}
+    for row in rows:
+        if row[x] in found:
+            raise ValueError(
+                f"{found[row[x]]['design']!r} and {row['design']!r} both have {x} = {row[x]!r}; "
+                "pass rows of designs that differ in nothing else."
+            )
+        found[row[x]] = row
+    nothing = (math.nan,) * 3
+    return [
+        (found[place][statistic], *BANDS[statistic](found[place])) if place in found else nothing
+        for place in places
+    ]
+
+
+def _draw_line(ax, number, method, x, points):
+    color = LINES[number % len(LINES)]
+    style = DASHES[number // len(LINES) % len(DASHES)]
+    mark = MARKS[number % len(MARKS)]
+    middle, low, high = points.T
+    ax.plot(x, middle, color=color, linestyle=style, marker=mark, markersize=5, label=method)
+    # An unbounded interval has no band.
+    bounded = np.isfinite(low) & np.isfinite(high)
+    ax.fill_between(x, low, high, where=bounded, color=color, alpha=0.2, linewidth=0)

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.linear_model import LinearRegression, Ridge
 
 from benchmarks import data, hold_out, peers, registry, report, simulation, timing
 from benchmarks.harness import Costs, Run, Study, command, execute, load
+from skt.study import load_records
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,16 +59,16 @@ def test_part_of_a_study_is_printed_and_not_written(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_records_are_kept_where_it_is_wanted(tmp_path):
+    run = Run(2, records=tmp_path)
+    result = execute(a_study(), run, results=tmp_path)
+    assert len(load_records(tmp_path / "tiny.jsonl")) == 2 * 2 * 2 * 3
+    assert execute(a_study(), run, results=tmp_path)["rows"] == result["rows"]
+
+
 def test_part_that_does_not_exist(tmp_path):
     with pytest.raises(ValueError, match=r"--only must match one of slope\|0, slope\|1; got"):
         execute(a_study(), Run(2, only=("none",)), results=tmp_path)
-
-
-def test_ratio_and_its_error_by_hand():
-    values, base = np.array([1.0, 2.0, np.nan]), np.array([2.0, 2.0, 7.0])
-    ratio, error = simulation.ratios(values, base)
-    assert ratio == 0.75
-    assert error == pytest.approx(np.std([-0.5, 0.5], ddof=1) / np.sqrt(2) / 2)
 
 
 def test_costs_are_held_against_their_bars(tmp_path, capsys):
@@ -91,12 +93,14 @@ def test_things_are_timed_in_turns():
     assert times == (1, 1)
 
 
-def test_command_lists_and_runs_what_is_named(capsys, monkeypatch):
+def test_command_lists_and_runs_what_is_named(capsys, monkeypatch, tmp_path):
     run = []
     monkeypatch.setattr("benchmarks.harness.execute", lambda each, how: run.append((each, how)))
     command([a_study()], ["--list"])
     assert capsys.readouterr().out == "tiny  Does it run?\n"
-    command([a_study()], ["ny", "--repeats", "7", "--jobs", "1"], prefix="ti")
+    folder = str(tmp_path / "new")
+    command([a_study()], ["ny", "--repeats", "7", "--jobs", "1", "--records", folder], prefix="ti")
+    assert run[0][1].records == tmp_path / "new"
     command([a_study()], [])
     assert [(each.name, how.repeats, how.jobs) for each, how in run] == [
         ("tiny", 7, 1),
@@ -244,6 +248,20 @@ def test_regular_transfer_pulls_towards_the_sources(n_outputs, rng):
     domain = np.repeat(["target", "source"], [10, 50])
     fitted = peers.regular_transfer(data.Split(X, y.copy(), domain, X, y))
     np.testing.assert_allclose(fitted.predict(X), y, atol=1e-6)
+
+
+def test_skada_where_it_is_installed():
+    pytest.importorskip("skada", reason="skada is not installed")
+    split = data.diabetes().draw(np.random.default_rng(0))
+    before = split.y.copy()
+    assert hold_out.relative_loss(peers.reweighted_sources(split), split) < 1
+    np.testing.assert_array_equal(split.y, before)
+    assert not sklearn.get_config()["enable_metadata_routing"]
+
+
+def test_labels_for_skada_are_signs():
+    signs = peers._signs(np.array(["b", "target", "a"]))
+    assert signs[1] < 0 < signs[2] < signs[0]
 
 
 def test_stored_outputs_of_others(tmp_path):

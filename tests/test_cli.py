@@ -237,7 +237,7 @@ def test_default_needs_no_file_and_no_pandas(capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "diabetes" in out
     assert "30 of its rows" in out
-    assert "repeat" in err  # progress
+    assert "fit/s" in err  # progress
 
 
 WRONG = {

@@ -15,7 +15,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from skt._compare import compare  # noqa: E402
-from skt.plots import ComparisonDisplay, SourceWeightsDisplay, SourceWeightsMapDisplay  # noqa: E402
+from skt.plots import (  # noqa: E402
+    ComparisonDisplay,
+    SourceWeightsDisplay,
+    SourceWeightsMapDisplay,
+    StudyDisplay,
+)
+from skt.study import summarize  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +147,79 @@ def test_map_of_forty_names_does_not_overlap():
     display.figure_.canvas.draw()
     boxes = [text.get_window_extent() for text in display.ax_.get_yticklabels()]
     assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+
+
+# Studies ------------------------------------------------------------------------------------
+
+
+def summary_of(sizes=(30, 10, 20), metric="risk", **more):
+    rng = np.random.default_rng(0)
+    records = [
+        {"design": f"n={n}", "n": n, "metric": metric, "method": m, "repeat": r, "value": v} | more
+        for n in sizes
+        for m, level in (("ols", 10.0), ("ridge", 5.0))
+        for r, v in enumerate(level / n + 0.01 * rng.normal(size=8))
+    ]
+    return summarize(records, baseline="ols")
+
+
+def test_study_is_drawn_over_a_parameter():
+    ax = StudyDisplay.from_study(summary_of(), "n").ax_
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ols", "ridge"]
+    ols, ridge = ax.lines
+    assert list(ols.get_xdata()) == [10, 20, 30]
+    np.testing.assert_allclose(ridge.get_ydata(), [0.5, 0.25, 1 / 6], atol=0.02)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("n", "risk")
+    assert len(ax.collections) == 2
+
+
+def test_bands_are_two_standard_errors_or_the_interval():
+    summary = summary_of(sizes=(10, 20))
+    row = summary[1]
+    means = StudyDisplay.from_study(summary, "n").lines["ridge"][0]
+    assert means[1:] == (row["mean"] - 2 * row["standard_error"],
+                         row["mean"] + 2 * row["standard_error"])  # fmt: skip
+    ratios = StudyDisplay.from_study(summary, "n", statistic="ratio")
+    assert ratios.lines["ridge"][0] == (row["ratio"], row["ratio_low"], row["ratio_high"])
+    assert ratios.lines["ols"] == [(1.0, 1.0, 1.0)] * 2
+    assert ratios.ax_.get_ylabel() == "risk, ratio to the baseline"
+
+
+def test_study_on_given_axes_with_some_methods_and_a_gap():
+    _, ax = plt.subplots()
+    summary = [row for row in summary_of() if (row["method"], row["n"]) != ("ridge", 20)]
+    display = StudyDisplay.from_study(summary, "n", methods=["ridge"], ax=ax)
+    assert display.ax_ is ax
+    assert list(display.lines) == ["ridge"]
+    both = StudyDisplay.from_study(summary, "n").lines["ridge"]
+    assert np.isnan(both[1]).all() and not np.isnan(both[2]).any()  # noqa: PT018
+
+
+def test_lines_of_a_study_are_told_apart_without_colour():
+    points = np.ones((2, 3))
+    display = StudyDisplay([1, 2], {f"method {k}": points for k in range(28)}, "n", "risk").plot()
+    looks = {(line.get_linestyle(), line.get_marker()) for line in display.ax_.lines}
+    assert len(looks) == 28
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": "p"}, "x must be a parameter of every design; 'n=30' has no 'p'"),
+        ({"metric": "loss"}, r"metric must be one of \['risk'\]; got 'loss'"),
+        ({"statistic": "median"}, r"statistic must be one of \['mean', 'ratio'\]; got 'median'"),
+        ({"methods": ["lasso"]}, r"methods must be one of \['ols', 'ridge'\]; got 'lasso'"),
+        ({"x": "p", "p": 1}, "'n=30' and 'n=10' both have p = 1; pass rows of designs that differ"),
+    ],
+)
+def test_study_that_cannot_be_drawn(change, message):
+    options = {"x": "n"} | change
+    summary = summary_of(**{key: options.pop(key) for key in ("p",) if key in options})
+    with pytest.raises(ValueError, match=message):
+        StudyDisplay.from_study(summary, options.pop("x"), **options)
+
+
+def test_ratios_that_were_not_made():
+    rows = [{"design": "a", "n": 1, "metric": "m", "method": "x", "mean": 1, "standard_error": 0}]
+    with pytest.raises(ValueError, match=r"needs summarize\(records, baseline=...\)"):
+        StudyDisplay.from_study(rows, "n", statistic="ratio")

@@ -1,11 +1,15 @@
 """The study runner: paired, reproducible, never losing a cell."""
 
-import math
+import functools
 import warnings
+from dataclasses import dataclass
+from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pytest
 import sklearn
+import threadpoolctl
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, Ridge
@@ -13,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skt.study import domain_keyword, run_study, summarize
+from skt.study import domain_keyword, rerun, run_study
 
 
 def gaussian(rng):
@@ -58,7 +62,7 @@ def test_records_are_flat_and_complete():
     records = study(n_repeats=3)
     assert len(records) == 3 * 2
     assert set(records[0]) == {
-        "design", "method", "repeat", "metric", "value", "fit_seconds", "warnings", "error",
+        "design", "method", "repeat", "seed", "metric", "value", "fit_seconds", "warnings", "error",
     }  # fmt: skip
     assert [r["repeat"] for r in records] == [0, 0, 1, 1, 2, 2]
     assert all(isinstance(r["value"], float) and r["error"] == "" for r in records)
@@ -102,6 +106,51 @@ def test_parallel_equals_sequential():
     assert values(parallel) == pytest.approx(values(sequential), rel=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_other_back_ends_give_the_same(backend):
+    # Ray's back end is built on multiprocessing: neither can yield results one by one.
+    with joblib.parallel_config(backend, n_jobs=2):
+        assert values(study(n_repeats=40)) == pytest.approx(values(study(n_repeats=40, n_jobs=1)))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of another library's servers
+def test_dask_gives_the_same():
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+
+    def uniform(rng):
+        return {"X": rng.uniform(size=(20, 2)), "y": rng.uniform(size=20)}
+
+    def intercept(fitted, data):
+        return fitted.intercept_
+
+    def timeless(**options):
+        records = study({"uniform": uniform}, metrics={"intercept": intercept}, **options)
+        return [record | {"fit_seconds": None} for record in records]
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        assert timeless(n_jobs=-1) == timeless(n_jobs=1)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_cells_have_one_blas_thread(n_jobs):
+    def uniform(rng):
+        return {"X": rng.uniform(size=(20, 2)), "y": rng.uniform(size=20)}
+
+    def most_threads(fitted, data):
+        pools = threadpoolctl.threadpool_info()
+        return max(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
+
+    records = study({"uniform": uniform}, metrics={"threads": most_threads}, n_jobs=n_jobs)
+    assert set(values(records)) == {1.0}
+
+
 def test_random_estimators_are_seeded_also_inside_a_pipeline():
     forest = make_pipeline(StandardScaler(), RandomForestRegressor(n_estimators=3))
     metrics = {"prediction": lambda fitted, data: fitted.predict(data["X"])[0]}
@@ -122,7 +171,10 @@ def test_failing_fit_is_recorded_and_stops_nothing():
 def test_failing_metric_spoils_only_itself():
     metrics = {"norm": squared_norm, "truth": lambda fitted, data: data["truth"]}
     records = study(metrics=metrics)
-    assert {r["error"] for r in records if r["metric"] == "truth"} == {"KeyError: 'truth'"}
+    assert {r["error"] for r in records if r["metric"] == "truth"} == {
+        "KeyError: the metric needs 'truth', but the data hold X, y; let the design return it, or "
+        "leave the metric out."
+    }
     assert np.isfinite(values(records, metric="norm")).all()
 
 
@@ -174,48 +226,155 @@ def test_progress_is_written_to_stderr_only(capsys):
     study(progress=True)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "/4" in captured.err
+    assert "/8" in captured.err
 
 
-def record(method, repeat, value):
-    return {"design": "d", "metric": "m", "method": method, "repeat": repeat, "value": value}
+# Data ---------------------------------------------------------------------------------------
 
 
-def test_summary_by_hand():
-    records = [record("base", i, v) for i, v in enumerate([2.0, 4.0, 6.0])]
-    records += [record("new", i, v) for i, v in enumerate([1.0, 2.0, 6.0])]
-    base, new = summarize(records, baseline="base")
-    assert (base["mean"], base["ratio"], base["difference"]) == (4.0, 1.0, 0.0)
-    assert base["standard_error"] == pytest.approx(2 / math.sqrt(3))
-    assert new["ratio"] == pytest.approx(9 / 12)
-    assert new["difference"] == pytest.approx(-1.0)
-    assert new["difference_error"] == pytest.approx(1 / math.sqrt(3))
+@dataclass(frozen=True)
+class Sized:
+    """A design with parameters that promises shapes."""
+
+    n: int
+    noise: float = 1.0
+    returns: int | None = None
+
+    @property
+    def shapes(self):
+        return {"X": (self.n, None)}
+
+    def __call__(self, rng):
+        n = self.returns or self.n
+        return {"X": rng.normal(size=(n, 2)), "y": self.noise * rng.normal(size=n)}
 
 
-def test_summary_pairs_only_what_succeeded_in_both():
-    records = [record("base", i, v) for i, v in enumerate([2.0, math.nan, 6.0])]
-    records += [record("new", i, v) for i, v in enumerate([1.0, 2.0, math.inf])]
-    base, new = summarize(records, baseline="base")
-    assert (base["n_failures"], new["n_failures"]) == (1, 1)
-    assert (new["mean"], new["ratio"], new["difference"]) == (1.5, 0.5, -1.0)
-    assert math.isnan(new["difference_error"])
+def test_parameters_of_designs_are_columns():
+    designs = {"sized": Sized(7, np.float64(0.5)), "partial": functools.partial(gaussian)}
+    records = study(designs, n_repeats=1)
+    assert (records[0]["n"], records[0]["noise"]) == (7, 0.5)
+    assert "n" not in records[-1]
 
 
-def test_summary_leaves_out_what_is_no_number():
-    records = [record("base", 0, 1.0), record("base", 0, np.ones(3)) | {"metric": "rows"}]
-    assert [row["metric"] for row in summarize(records)] == ["m"]
-    assert "ratio" not in summarize(records)[0]
+def test_a_design_is_held_to_the_shapes_it_promises():
+    records = study({"sized": Sized(7), "wrong": Sized(7, returns=8)}, n_repeats=1)
+    assert records[0]["error"] == ""
+    assert records[-1]["error"] == (
+        "design failed: ValueError: X must have the shape (7, None) that the design promises in "
+        "`shapes`; it returned (8, 2)."
+    )
 
 
-def test_summary_of_an_unknown_baseline():
-    with pytest.raises(ValueError, match=r"one of the methods \['base'\]; got 'bass'"):
-        summarize([record("base", 0, 1.0)], baseline="bass")
+def test_rows_of_a_data_set_belong_together():
+    def torn(rng):
+        return {"X": np.ones((4, 2)), "y": np.ones(5)}
+
+    assert study({"torn": torn})[0]["error"] == (
+        "design failed: ValueError: X, y and sample_domain must have as many rows each; X has 4, "
+        "y has 5."
+    )
+
+
+def test_no_method_sees_what_another_did_to_the_data():
+    def vandal(data):
+        data["X"][:] = 0
+        data["y"] = None
+        return METHODS["ols"]
+
+    metrics = {"first": first_value}
+    records = study(methods={"vandal": vandal, **METHODS}, metrics=metrics)
+    assert values(records, method="ols") == values(study(metrics=metrics), method="ols")
+
+
+def test_data_are_drawn_once_for_all_methods():
+    drawn = []
+
+    def counted(rng):
+        drawn.append(1)
+        return gaussian(rng)
+
+    study({"counted": counted}, n_repeats=3)
+    assert len(drawn) == 3
+
+
+def test_data_that_cannot_be_copied_are_drawn_again():
+    def lazy(rng):
+        return gaussian(rng) | {"numbers": (i for i in range(3))}
+
+    metrics = {"sum": lambda fitted, data: sum(data["numbers"]), "first": first_value}
+    records = study({"gaussian": lazy}, metrics=metrics)
+    assert values(records, metric="sum") == [3.0] * 8
+    expected = values(study(metrics={"first": first_value}))
+    assert values(records, metric="first") == expected
+
+
+def test_studies_do_not_share_data():
+    def zeros(rng):
+        return {"X": np.zeros((20, 3)), "y": np.ones(20)}
+
+    metrics = {"first": first_value}
+    assert values(study({"same name": gaussian}, metrics=metrics, n_repeats=1))[0] != 0
+    assert values(study({"same name": zeros}, metrics=metrics, n_repeats=1))[0] == 0
+
+
+def test_metric_that_needs_the_truth_of_an_object():
+    def real(rng):
+        return SimpleNamespace(**gaussian(rng))
+
+    records = study({"real": real}, metrics={"risk": lambda fitted, data: data.coef})
+    assert records[0]["error"] == (
+        "AttributeError: the metric needs 'coef', but the data hold X, y; let the design return "
+        "it, or leave the metric out."
+    )
+
+
+def test_other_errors_of_a_metric_are_left_as_they_are():
+    metrics = {"a": lambda fitted, data: {}["X"], "b": lambda fitted, data: fitted.none}
+    texts = [r["error"] for r in study(metrics=metrics, n_repeats=1)[:2]]
+    assert texts == [
+        "KeyError: 'X'",
+        "AttributeError: 'LinearRegression' object has no attribute 'none'",
+    ]
+
+
+def test_a_cell_can_be_run_again_alone():
+    forest = RandomForestRegressor(n_estimators=2)
+    metrics = {"prediction": lambda fitted, data: fitted.predict(data["X"])[0]}
+    for record in study(methods={"forest": forest}, metrics=metrics, random_state=[3, 4]):
+        fitted, data = rerun(gaussian, forest, record["seed"])
+        assert fitted.predict(data["X"])[0] == record["value"]
+
+
+def test_a_cell_that_failed_fails_again_in_sight():
+    def broken(data):
+        raise RuntimeError("no luck")
+
+    seed = study(methods={"broken": broken})[0]["seed"]
+    with pytest.raises(RuntimeError, match="no luck"):
+        rerun(gaussian, broken, seed)
+
+
+def test_names_and_members_may_be_pairs():
+    assert values(study(methods=list(METHODS.items()))) == values(study())
+
+
+# Bad input ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"methods": [Ridge()]}, "methods must be a mapping"),
+        ({"methods": [Ridge()]}, r"methods must be a mapping .* or a list of \(name, callable\)"),
+        ({"methods": "ridge"}, "methods must be a mapping"),
+        ({"methods": [("a", Ridge()), ("a", Ridge(2))]}, "methods holds 'a' twice; give each a"),
+        ({"methods": {"a": Ridge}}, r"methods\['a'\] must be an estimator, an instance with fit"),
+        ({"methods": {"a": 3}}, r"methods\['a'\] must be an estimator.* got 3"),
+        ({"designs": {"a": np.ones(3)}}, r"designs\['a'\] must be callable"),
+        ({"metrics": {"a": "r2"}}, r"metrics\['a'\] must be callable; got 'r2'"),
+        (
+            {"designs": {"a": functools.partial(gaussian, method=1)}},
+            r"designs\['a'\] has a parameter called 'method', which the records use themselves",
+        ),
         ({"designs": {1: gaussian}}, "names of designs must be strings; got 1"),
         ({"n_repeats": 0}, "n_repeats must be a whole number of at least 1; got 0"),
     ],

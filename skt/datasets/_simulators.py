@@ -16,7 +16,12 @@ def make_related_regressions(
     noise_ratio=1.0,
     random_state=None,
 ):
-    """Linear regressions around a target, at given discrepancies (UOWQ, THEORY B2 and B3).
+    """Linear regressions around a target, at given discrepancies.
+
+    The design of the project's tables B2 (equal designs, the defaults) and B3 (``condition=100,
+    same_design=False, noise_ratio=2``) for UOWQ, arXiv 2601.10779v2. It is none of the paper's:
+    the paper measures accuracy on images only, so there is no figure of it to draw from this;
+    its model is the same, a target and sources with discrepancies M.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ def make_related_regressions(
     >>> data = make_related_regressions(discrepancy=(0.0, 30.0), random_state=0)
     >>> data.X.shape, sorted(set(data.sample_domain.tolist()))
     ((430, 10), ['source 1', 'source 2', 'target'])
+    >>> float(30 * data.discrepancy_matrix[1, 1].round(9))  # x of the second source
+    30.0
     """
     rng = check_random_state(random_state)
     K = len(discrepancy)
@@ -84,7 +91,10 @@ def make_high_dimensional_sources(
     noise=0.5,
     random_state=None,
 ):
-    """More features than target rows, sources scaled and offset (THEORY B4).
+    """More features than target rows, sources scaled and offset.
+
+    The design of the project's table B4 for UOWQ (arXiv 2601.10779v2, which has no such
+    experiment).
 
     The target's coefficients have length one, those of source i are
     ``scale_i * coef + offset_i * (a random direction)``; rows are standard normal.
