@@ -163,7 +163,8 @@ def _compare_glm(family: glm.Family, domains: list[Rows], given: list[Rows]) -> 
     J = np.mean([evidence(family, theta[0], r).information / r.size for r in given], axis=0)
     noise = np.ones(len(domains))
     spread = [_score_products(family, t, r) for t, r in zip(theta, domains, strict=True)]
-    return _compare(family, domains, np.array(theta), parts, spread, J, noise, np.inf, PENALTY)
+    penalties = np.full(len(domains), PENALTY)
+    return _compare(family, domains, np.array(theta), parts, spread, J, noise, np.inf, penalties)
 
 
 def _score_products(family: glm.Family, theta: Array, rows: Rows) -> Array:
@@ -209,15 +210,15 @@ def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) 
     theta = np.array([(w / unit).ravel() for w in W])
     scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
     spread = [part.information for part in parts]
-    return _compare(family, scaled, theta, parts, spread, J, noise, df, penalty)
+    penalties = np.where(np.arange(len(domains)) == 0, penalty, 0.0)
+    return _compare(family, scaled, theta, parts, spread, J, noise, df, penalties)
 
 
 def _target_penalty(target: Rows) -> float:
     """Return no penalty with two rows more than columns, else leave-one-out's."""
-    n, p = target.Z.shape
-    if n >= p + 2:
+    if target.size >= target.Z.shape[1] + 2:
         return 0.0
-    grid = quadratic.penalty_grid(target.Z.T @ target.Z)
+    grid = quadratic.penalty_grid((target.Z * target.weight[:, None]).T @ target.Z)
     path = quadratic.ridge_path(target.Z, target.Y, grid, target.weight, intercept=False)
     return float(path.penalties[path.best])
 
@@ -260,7 +261,7 @@ def _compare(
     J: Array,
     noise: Array,
     df: float,
-    penalty: float,
+    penalties: Array,
 ) -> Measured:
     """Return differences as the target's own data show them, with their noise.
 
@@ -268,7 +269,8 @@ def _compare(
     not pass for a difference, sources are shrunk alike. What the target, or a source, does not
     see is taken to differ as the rest does: differences are scaled up by the share seen.
     """
-    root, solvers = _root(J), [_Solver(part.information, penalty) for part in parts]
+    root = _root(J)
+    solvers = [_Solver(p.information, c) for p, c in zip(parts, penalties, strict=True)]
     seen = [solver.seen for solver in solvers]
     d = max(float(np.trace(seen[0] @ seen[0])), 1.0)
     both = [seen[0] @ S for S in seen[1:]]
@@ -290,7 +292,7 @@ def _compare(
         np.array([rows.size for rows in domains]),
         noise,
         df,
-        penalty,
+        float(penalties[0]),
     )
 
 
@@ -331,7 +333,7 @@ def _compressed(D: Array, d: float) -> Array:
 
     Only ``D'D / d`` and d enter the likelihood, d as the number of rows.
     """
-    R = np.linalg.qr(D, mode="r")
+    R: Array = np.asarray(np.linalg.qr(D, mode="r"))
     rows = max(round(d), len(R))
     return np.vstack([R, np.zeros((rows - len(R), R.shape[1]))]) * np.sqrt(rows / d)
 
