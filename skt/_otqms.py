@@ -41,6 +41,7 @@ class _Domains(NamedTuple):
     target_rows: np.ndarray
     source_rows: list
     rows: list  # of row_choice.Rows, target first
+    response: np.ndarray | None = None  # in place of the target's outcomes in its fit
 
 
 class OTQMSSampler(BaseEstimator):
@@ -223,11 +224,11 @@ class OTQMSSampler(BaseEstimator):
     def _choose(self, X, y, sample_domain, sample_weight, target_response=None):
         """Choose the rows of arrays; the target's outcomes may be replaced in the comparison."""
         self._check_options()
-        domains = _split(X, y, sample_domain, sample_weight, self.family)
+        domains = _split(X, y, sample_domain, sample_weight, self.family, target_response)
         self.source_names_, self.family_ = domains.names, domains.family
         self._classes = domains.classes
         if domains.names:
-            self._choose_from(domains, target_response)
+            self._choose_from(domains)
         else:
             self.transfer_quantities_ = np.zeros(0, dtype=np.intp)
             self.sample_indices_ = domains.target_rows
@@ -235,12 +236,12 @@ class OTQMSSampler(BaseEstimator):
             self.risk_ = self.target_risk_ = np.nan
         return self
 
-    def _choose_from(self, domains, target_response):
+    def _choose_from(self, domains):
         rng = check_random_state(self.random_state)
         sizes = self._sizes = np.array([len(rows) for rows in domains.source_rows])
         limits = self._limits(domains.names, sizes)
         with small_blas(domains.rows[0].Z.shape[1]):
-            measured = row_choice.measure(FAMILIES[domains.family], domains.rows, target_response)
+            measured = row_choice.measure(FAMILIES[domains.family], domains.rows, domains.response)
             M = _discrepancy(self.discrepancy, measured, domains.names)
             candidates = self._candidates(measured, M, sizes, *limits)
             orders = [
@@ -709,7 +710,7 @@ def _check_arrays(estimator, X, y):
     )
 
 
-def _split(X, y, sample_domain, sample_weight, family):
+def _split(X, y, sample_domain, sample_weight, family, target_response=None):
     """Return the rows of every domain in the family's units."""
     target_rows, source_rows = split_domains(sample_domain, len(X))
     weight = _check_weight(sample_weight, X, target_rows, source_rows)
@@ -718,14 +719,17 @@ def _split(X, y, sample_domain, sample_weight, family):
         return _Domains(family, None, [], target_rows, [], [])
     family = _family_of(y) if family == "auto" else family
     Y, classes = _response(y, family)
-    used = [target_rows[weight[target_rows] > 0], *drawn]
+    present = weight[target_rows] > 0
+    used = [target_rows[present], *drawn]
     counted = np.concatenate(used)
     Z = np.empty((len(X), X.shape[1] + 1))
     Z[counted] = row_choice.design(_imputed(X[counted]), weight[counted])
+    origin = 0.0
     if family == "linear":
-        Y = Y - np.average(Y[used[0]], axis=0, weights=weight[used[0]])
-    rows = [row_choice.Rows(Z[r], Y[r], weight[r]) for r in used]
-    return _Domains(family, classes, list(source_rows), target_rows, drawn, rows)
+        origin = np.average(Y[used[0]], axis=0, weights=weight[used[0]])
+    rows = [row_choice.Rows(Z[r], Y[r] - origin, weight[r]) for r in used]
+    response = None if target_response is None else target_response[present] - origin
+    return _Domains(family, classes, list(source_rows), target_rows, drawn, rows, response)
 
 
 def _imputed(X):

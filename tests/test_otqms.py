@@ -449,6 +449,18 @@ def test_refresh_takes_predictions_for_outcomes(rng, kind):
     assert twice.transfer_quantities_[1] > 0
 
 
+def test_refresh_does_not_depend_on_the_origin_of_outcomes(rng):
+    X, y, d = domains(rng)
+    w = np.ones(len(y))
+    w[[0, 3]] = 0  # target rows that do not count
+
+    def fit(y):
+        sampled = SourceSampled(Ridge(), OTQMSSampler(random_state=0), refresh=1)
+        return sampled.fit(X, y, sample_domain=d, sample_weight=w)
+
+    assert_array_equal(fit(y + 1e3).sample_indices_, fit(y).sample_indices_)
+
+
 def test_bad_wrappers(rng):
     X, y, d = domains(rng, "class")
     for refresh in (-1, 1.5, True):
