@@ -142,7 +142,7 @@ class RiskReport(simulation.Report):
             columns = " | ".join(f"{r['columns'][name]:.2f}" for name in COLUMNS)
             lines.append(
                 f"| {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-                f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting']} | "
+                f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting'].replace('|', ', ')} | "
                 f"{_text(r['taken'])} | {_text(r['predicted'])} | {columns} |"
             )
         return "\n".join(lines)
