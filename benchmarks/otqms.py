@@ -140,9 +140,10 @@ class RiskReport(simulation.Report):
         ]
         for r in result["rows"]:
             columns = " | ".join(f"{r['columns'][name]:.2f}" for name in COLUMNS)
+            where = r["worst_setting"].replace("|", ", ")  # a bar would end the cell
             lines.append(
                 f"| {r['method']} | {r['mean']:.3f} | {r['standard_error']:.3f} | "
-                f"{r['worst']:.3f} | {r['worst_error']:.3f} | {r['worst_setting'].replace('|', ', ')} | "
+                f"{r['worst']:.3f} | {r['worst_error']:.3f} | {where} | "
                 f"{_text(r['taken'])} | {_text(r['predicted'])} | {columns} |"
             )
         return "\n".join(lines)
