@@ -128,12 +128,21 @@ def ames():
 
 @cache
 def county_murders():
-    """Murder rates of counties and years; groups are states with at least 300 complete rows.
+    """Murder rates of counties and years; groups are states with at least 300 complete rows."""
+    return _county_murders(largest_arrest_rate=np.inf)
 
-    One row is left out as an error of recording: 41 arrests for murder, and no murder, among
-    2,758 inhabitants. Its arrest rate is five times the next largest, so that whenever its
-    state is the target, it alone decides every method's loss.
+
+@cache
+def county_murders_but_one():
+    """The same without one row: 41 arrests for murder, and no murder, among 2,758 inhabitants.
+
+    Its arrest rate is five times the next largest, so that whenever its state is the target, it
+    alone decides every method's loss.
     """
+    return _county_murders(largest_arrest_rate=100.0)
+
+
+def _county_murders(largest_arrest_rate):
     features = [
         "density",
         "perc1019",
@@ -148,7 +157,9 @@ def county_murders():
         "arrestrate",
     ]
     table = _rdata("wooldridge", "countymurders").dropna(subset=features)
-    table = _with_frequent_groups(table[table["arrestrate"] < 100], "statefips", 300)
+    table = _with_frequent_groups(
+        table[table["arrestrate"] < largest_arrest_rate], "statefips", 300
+    )
     X = table[features].to_numpy(dtype=float)
     return _grouped(X, table["murdrate"], table["statefips"], n_train=30)
 

@@ -116,12 +116,15 @@ class Report:
         Largest ratio to the baseline on any data set.
     least_wins : int
         On how many data sets it must be the best, or within one standard error of it.
+    beside : tuple of str
+        Data sets that are shown and do not count.
     """
 
     designs: Mapping
     method: str
     least_wins: int
     most_harm: float = 1.02
+    beside: tuple = ()
 
     def __call__(self, records, run):
         """Return the bar and, for each data set, sizes and one row for each method."""
@@ -137,6 +140,7 @@ class Report:
         rows = {
             name: next(row for row in facts["methods"] if row["method"] == self.method)
             for name, facts in data_sets.items()
+            if name not in self.beside or len(data_sets) == 1
         }
         never_harms = all(row["ratio"] <= self.most_harm for row in rows.values())
         wins = {name: _is_near_best(row, "behind_best") for name, row in rows.items()}
@@ -190,7 +194,7 @@ class Report:
             f"target-only ridge {max(bar['ratio_to_target_only'].values()):.3f} (at most "
             f"{self.most_harm}); best or within one standard error of the best on {wins} of "
             f"{len(bar['best_or_within_one_error'])} (at least {self.least_wins} of "
-            f"{len(self.designs)}), by typical losses on {typical}."
+            f"{len(self.designs) - len(self.beside)}), by typical losses on {typical}."
         )
 
 

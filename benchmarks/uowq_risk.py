@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -19,6 +20,7 @@ from benchmarks.simulation import table_of, table_of_columns
 from skt import Moments
 from skt._base import Target
 from skt._units import Units
+from skt.core import discrepancy
 from skt.core.combination import free_scale_combination, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
 from skt.reproductions import uowq
@@ -113,6 +115,37 @@ def four_outputs(rng, levels, n_target):
         y[rows] = X.X[rows] @ (coef + shift).T
     X.y = y + rng.standard_normal(y.shape)
     return Bunch(**(X | {"coef": coef}))
+
+
+def alike_or_biased():
+    """Few features, where the evidence of a shared bias is weakest: sources are alike, or biased.
+
+    Columns end in the discrepancy of each source; "shared" is one offset for all of them.
+    """
+    patterns = {"x0": (0.0, False), "x1": (1.0, False), "x3": (3.0, False)}
+    patterns |= {f"shared {x}": (float(x), True) for x in (1, 3, 10, 30)}
+    return {
+        f"n0={n} K={K}|{name}": partial(offset_design, n_target=n, K=K, x=x, shared=shared)
+        for n in (15, 50)
+        for K in (3, 8)
+        for name, (x, shared) in patterns.items()
+    }
+
+
+def offset_design(rng, n_target, K, x, shared):
+    seed = int(rng.integers(2**31))
+    return make_related_regressions(n_target, 200, 5, (x,) * K, shared=shared, random_state=seed)
+
+
+def with_offset_exponent(exponent, data):
+    """Fit the default with another weight of the prior of the offset."""
+    with patch.object(discrepancy, "OFFSET_EXPONENT", exponent):
+        return UOWQ().fit(data.X, data.y, sample_domain=data.sample_domain)
+
+
+OFFSET_METHODS = {"least squares, target only": METHODS["least squares, target only"]} | {
+    f"exponent {a}": partial(with_offset_exponent, a) for a in (0.0, 0.25, 0.5, 1.0)
+}
 
 
 def forced(combination):
@@ -282,6 +315,13 @@ BENCHMARKS = (
         OUTPUT_METHODS,
         simulation.Report(RIDGE),
     ),
+    study(
+        "offset",
+        "How much evidence of a bias shared by all sources should it take?",
+        alike_or_biased(),
+        OFFSET_METHODS,
+        simulation.Report(LEAST_SQUARES, group=simulation.everything, column=simulation.after_bar),
+    ),
 )
 
 
@@ -297,6 +337,7 @@ def _ratios(benchmark):
 TABLES = {
     **{each.name.removeprefix("uowq_"): partial(_ratios, each) for each in BENCHMARKS},
     "equal-400 by column": lambda: table_of_columns(load("uowq_equal-400")["rows"]),
+    "offset by column": lambda: table_of_columns(load("uowq_offset")["rows"]),
     "predictions": _predictions,
 }
 

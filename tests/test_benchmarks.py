@@ -194,7 +194,8 @@ def test_only_the_groups_named_are_targets():
     [
         (data.diabetes, (442, 10), 6),
         (data.ames, (2767, 114), 19),
-        (data.county_murders, (34965, 11), 33),
+        (data.county_murders, (34966, 11), 33),
+        (data.county_murders_but_one, (34965, 11), 33),
         (data.exam, (4059, 10), 65),
         (data.meats, (215, 100), 2),
         (data.chicago, (3858, 47), 2),

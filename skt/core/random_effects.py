@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
+from . import discrepancy
 from .quadratic import eigenspectrum
 
 Array = NDArray[Any]
@@ -117,10 +118,10 @@ def latent_posterior(domains: Domains, effects: Effects) -> Latent:
 
 
 def objective(domains: Domains, effects: Effects, exponent: float = 0.0) -> float:
-    """Return minus the log-likelihood plus the guard's penalty, up to a constant.
+    """Return minus the log-likelihood plus ``discrepancy.penalty``, up to a constant.
 
-    The guard subtracts ``exponent * log(v*)``, v* the variance of the best single estimate of
-    the target made of the sources alone (``discrepancy.james_stein_exponent``).
+    The penalty holds the guard and the prior of the offset; designs enter it by their mean
+    eigenvalue.
     """
     return _value(domains, effects, latent_posterior(domains, effects), exponent)
 
@@ -141,9 +142,7 @@ def _value(domains: Domains, effects: Effects, m: Latent, exponent: float) -> fl
         value -= q * (p - r) * np.log(m.f_rest)
     value -= q * np.sum(np.log(m.f[m.f > 0]))
     value += np.sum(m.f[:, None] * m.mu**2) - m.fit + q * m.log_determinant
-    if exponent > 0 and K > 0:
-        value -= 2 * exponent * np.log(_source_only_variance(domains, effects)[0])
-    return float(value / 2)
+    return float(value / 2) + (_penalty(domains, effects, exponent).value if K else 0.0)
 
 
 def _gradient(domains: Domains, effects: Effects, m: Latent, exponent: float) -> Effects:
@@ -161,12 +160,12 @@ def _gradient(domains: Domains, effects: Effects, m: Latent, exponent: float) ->
     by_scale = 2 * np.sum((rho[:, None] * s * square - cross) / m.spread, axis=1)
     by_noise = q * (domains.n[1:] - r) / noise - domains.rss[1:] / noise**2
     by_noise += np.sum(by_spread, axis=1)
-    if exponent > 0 and len(rho):
-        star, by_own_star, by_noise_star = _source_only_variance(domains, effects)
-        by_common -= 2 * exponent / star
-        by_own -= 2 * exponent / star * by_own_star
-        by_noise_0 -= 2 * exponent / star * by_noise_star[0]
-        by_noise -= 2 * exponent / star * by_noise_star[1:]
+    if len(rho):
+        extra, per_level = _penalty(domains, effects, exponent), _inverse_levels(domains)
+        by_common += 2 * extra.by_common
+        by_own += 2 * extra.by_spread
+        by_noise_0 += 2 * extra.by_v_0 * per_level[0]
+        by_noise += 2 * extra.by_spread * per_level[1:]
     return Effects(
         by_prior / 2,
         by_common / 2,
@@ -211,16 +210,17 @@ def _own_noise(domains: Domains) -> Array:
     return np.where(domains.rss > 0, domains.rss, 1.0) / (q * np.maximum(domains.n, 1.0))
 
 
-def _source_only_variance(domains: Domains, effects: Effects) -> tuple[float, Array, Array]:
-    """Return v* and its derivatives by own and noise; designs enter by their mean eigenvalue."""
-    _, p, _ = domains.sizes
-    level = domains.s.sum(axis=1) / p
-    precision = level[1:] / (effects.noise[1:] + effects.own * level[1:])
-    total = max(precision.sum(), 1e-300)
-    inverse = np.divide(1.0, level, out=np.zeros_like(level), where=level > 0)
-    star = float(inverse[0] * effects.noise[0] + effects.common + 1 / total)
-    by_own = (precision / total) ** 2
-    return star, by_own, inverse * np.concatenate(([1.0], by_own))
+def _penalty(domains: Domains, effects: Effects, exponent: float) -> discrepancy.Penalty:
+    per_level = _inverse_levels(domains)
+    # A source in which nothing varies says nothing: its coefficients have any variance.
+    spread = np.where(per_level[1:] > 0, effects.own + effects.noise[1:] * per_level[1:], np.inf)
+    return discrepancy.penalty(effects.common, spread, effects.noise[0] * per_level[0], exponent)
+
+
+def _inverse_levels(domains: Domains) -> Array:
+    """Return one over the mean eigenvalue of each design, zero where nothing varies, (K+1,)."""
+    level = domains.s.sum(axis=1) / domains.sizes[1]
+    return np.divide(1.0, level, out=np.zeros_like(level), where=level > 0)
 
 
 class Search(NamedTuple):

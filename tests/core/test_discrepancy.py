@@ -43,8 +43,21 @@ def test_likelihood_is_that_of_a_multivariate_normal(rng, K):
     for _ in range(3):
         c = any_components(rng, K)
         dense = multivariate_normal(np.zeros(K), covariance(c, v)).logpdf(D).sum()
-        values.append(objective(c, D, v) + dense)
+        spread = 1 / np.mean(1 / (c.own + v[1:]))
+        prior = 0.5 * np.log(1 + c.common / spread) if K > 1 else 0.0
+        values.append(objective(c, D, v) - prior + dense)
     assert_allclose(values, values[0], rtol=1e-10)
+
+
+def test_sources_that_agree_are_not_mistrusted_for_a_few_rows_of_the_target(rng):
+    """The prior of the offset: weak evidence of a shared bias is ignored, strong is not."""
+    v = np.array([1.0, *[0.02] * 8])
+    weak, strong = (
+        variance_components(differences(rng, 5, common, np.full(8, 0.02), v), v).common
+        for common in (0.0, 30.0)
+    )
+    assert weak < 0.1
+    assert strong > 5
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0])

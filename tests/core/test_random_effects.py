@@ -105,6 +105,15 @@ def every_shape(names=tuple(SHAPES)):
     return pytest.mark.parametrize("shape", [SHAPES[name] for name in names], ids=names)
 
 
+def offset_prior(domains, e):
+    """Half a log of one plus the offset over the harmonic mean of the sources' own variances."""
+    if len(e.own) < 2:
+        return 0.0
+    level = domains.s[1:].sum(axis=1) / domains.sizes[1]
+    s = 1 / np.mean(1 / (e.own + e.noise[1:] / level))
+    return 0.5 * np.log(1 + e.common / s)
+
+
 # The likelihood ------------------------------------------------------------------------------
 
 
@@ -114,6 +123,7 @@ def test_objective_is_the_marginal_likelihood(rng, shape, deficient):
     rows, domains, e = problem(rng, *shape, deficient)
     gaps = [
         objective(domains, e := some_effects(rng, len(e.own)))
+        - offset_prior(domains, e)
         - Dense(rows, e).minus_log_likelihood()
         for _ in range(4)
     ]
@@ -125,6 +135,7 @@ def test_objective_at_a_flat_prior_is_the_restricted_likelihood(rng, shape):
     rows, domains, e = problem(rng, *shape)
     gaps = [
         objective(domains, e := some_effects(rng, len(e.own), prior=0.0))
+        - offset_prior(domains, e)
         - Dense(rows, e).minus_log_likelihood()
         for _ in range(4)
     ]
