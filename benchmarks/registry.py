@@ -5,6 +5,7 @@ from importlib import import_module
 MODULES = (
     "uowq_risk",
     "real_data",
+    "otqms",
     "cost",
     "study_cost",
     "l2sp",

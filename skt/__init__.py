@@ -3,6 +3,7 @@
 from ._compare import Comparison, compare, compare_each
 from ._l2sp import L2SPClassifier, L2SPRidge
 from ._smart import ReducedRankRegressor, SMARTRegressor
+from ._otqms import OTQMSSampler, SourceSampled, SourceWeighted
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -17,7 +18,10 @@ __all__ = [
     "Moments",
     "ReducedRankRegressor",
     "SMARTRegressor",
+    "OTQMSSampler",
     "SourceModel",
+    "SourceSampled",
+    "SourceWeighted",
     "TargetCV",
     "UOWQRegressor",
     "UnitsWarning",

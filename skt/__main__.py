@@ -20,6 +20,7 @@ OPTIONS = {
     "target": "--target",
     "target_size": "--target-size",
     "methods": "--methods",
+    "estimator": "--estimator",
     "n_jobs": "--jobs",
     "out": "--out",
 }
@@ -104,6 +105,12 @@ def _add_data_options(add):
 
 def _add_study_options(add):
     add("--methods", metavar="A,B", help="names separated by commas; default: all that apply")
+    add(
+        "--estimator",
+        metavar="NAME",
+        help="a regressor of scikit-learn, e.g. HistGradientBoostingRegressor: trained on target "
+        "rows, all rows, OTQMS's rows, and with UOWQ's weights",
+    )
     add("--repeats", type=_at_least(2), default=50, metavar="N", help="random splits (default: 50)")
     add(
         "--target-size",
@@ -184,6 +191,7 @@ def _run(table, args):
         table.domains,
         targets=None if args.target is None else [args.target],
         methods=None if args.methods is None else [m.strip() for m in args.methods.split(",")],
+        estimator=args.estimator,
         n_repeats=args.repeats,
         target_size=args.target_size,
         random_state=args.seed,

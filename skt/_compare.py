@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from numbers import Integral
@@ -14,6 +15,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.discovery import all_estimators
+from sklearn.utils.validation import has_fit_parameter
 
 from skt._comparison import BASELINE, METRICS, Comparison
 from skt.sources import as_sample_domain, split_domains
@@ -90,9 +93,17 @@ def _ridge():
     return RidgeCV(alphas=np.logspace(-3, 4, 15))
 
 
-def _of_suite(module, name):
+def _of_suite(module, name, *args):
     # Imported when used: a comparison of two methods should not load all of them.
-    return getattr(import_module(f"skt.{module}"), name)()
+    return getattr(import_module(f"skt.{module}"), name)(*args)
+
+
+def _sampled(estimator):
+    return _of_suite("_otqms", "SourceSampled", estimator, _of_suite("_otqms", "OTQMSSampler"))
+
+
+def _weighted(estimator):
+    return _of_suite("_otqms", "SourceWeighted", estimator)
 
 
 def _reduced_rank():
@@ -131,7 +142,50 @@ METHODS = (
         partial(_of_suite, "_smart", "SMARTRegressor"),
         applies=lambda task: task.n_targets > 1,
     ),
+    Method("OTQMS ridge", lambda: _sampled(_ridge())),
 )
+
+
+def _methods_of(estimator):
+    """One estimator trained on other rows: the target's, all, OTQMS's, and all with weights."""
+    if estimator is None:
+        return ()
+    name, model = _named(estimator)
+    weighted = Method(f"weighted {name}", partial(_weighted, model))
+    return (
+        Method(f"target-only {name}", partial(FitOn, model)),
+        Method(f"pooled {name}", partial(FitOn, model, rows="all")),
+        Method(f"OTQMS {name}", partial(_sampled, model)),
+        *([weighted] if has_fit_parameter(model, "sample_weight") else []),
+    )
+
+
+def _named(estimator):
+    """Name and instance of a regressor, given either."""
+    if isinstance(estimator, str):
+        return estimator, _regressor_called(estimator)
+    if not hasattr(estimator, "fit") or isinstance(estimator, type):
+        raise TypeError(
+            "estimator must be the name of a regressor of scikit-learn or an instance with fit "
+            f"and predict; got {estimator!r}."
+        )
+    return type(estimator).__name__, estimator
+
+
+def _regressor_called(name):
+    regressors = dict(all_estimators(type_filter="regressor"))
+    if name in regressors:
+        try:
+            return regressors[name]()
+        except TypeError as error:
+            raise ValueError(
+                f"estimator {name} cannot be made without arguments ({error}); choose another, "
+                "or use skt.compare in Python with an instance."
+            ) from error
+    close = get_close_matches(name, regressors, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ", e.g. RandomForestRegressor."
+    kind = " (classification is not compared yet)" if name.endswith("Classifier") else ""
+    raise ValueError(f"estimator must be a regressor of scikit-learn, not {name!r}{kind}{hint}")
 
 
 # Entry points -------------------------------------------------------------------------------
@@ -143,6 +197,7 @@ def compare(
     sample_domain,
     *,
     methods=None,
+    estimator=None,
     n_repeats=50,
     target_size=None,
     random_state=0,
@@ -169,6 +224,11 @@ def compare(
         `sample_domain` gets all rows, any other the target rows only. None takes every
         registered method that applies. Target-only ridge always takes part: it is what the
         others are compared with.
+    estimator : str or estimator, default=None
+        A regressor that is compared as well, by its name in scikit-learn or as an instance:
+        trained on target rows, on all rows, on the rows that OTQMS takes
+        (:class:`SourceSampled`) and, if it takes ``sample_weight``, on all rows with UOWQ's
+        weights (:class:`SourceWeighted`).
     n_repeats : int, default=50
         Number of random splits of the target rows, at least 2.
     target_size : int, default=None
@@ -206,7 +266,7 @@ def compare(
     """
     X, y = _validate(X, y)
     tasks = [_target_task("target", X, y, np.asarray(sample_domain), target_size)]
-    return _run(tasks, methods, n_repeats, random_state, n_jobs, progress)
+    return _run(tasks, (methods, estimator), n_repeats, random_state, n_jobs, progress)
 
 
 def compare_each(
@@ -216,6 +276,7 @@ def compare_each(
     *,
     targets=None,
     methods=None,
+    estimator=None,
     n_repeats=50,
     target_size=None,
     random_state=0,
@@ -228,7 +289,7 @@ def compare_each(
 
     Parameters
     ----------
-    X, y, methods, n_repeats, target_size, random_state, n_jobs, progress
+    X, y, methods, estimator, n_repeats, target_size, random_state, n_jobs, progress
         As in :func:`compare`.
     domains : array-like of shape (n_samples,)
         Label of the domain of each row; none of them needs to be a target.
@@ -261,7 +322,7 @@ def compare_each(
         _target_task(str(label), X, y, as_sample_domain(domains, target=label), target_size)
         for label in labels
     ]
-    return _run(tasks, methods, n_repeats, random_state, n_jobs, progress)
+    return _run(tasks, (methods, estimator), n_repeats, random_state, n_jobs, progress)
 
 
 def _run(tasks, methods, n_repeats, random_state, n_jobs, progress):
@@ -273,7 +334,7 @@ def _run(tasks, methods, n_repeats, random_state, n_jobs, progress):
     descriptions = [task.description for task in tasks]
     records = run_study(
         {task.name: task for task in tasks},
-        _select_methods(methods, descriptions),
+        _select_methods(*methods, descriptions),
         metrics=METRICS,
         n_repeats=n_repeats,
         random_state=random_state,
@@ -283,17 +344,18 @@ def _run(tasks, methods, n_repeats, random_state, n_jobs, progress):
     return Comparison(records, tasks)
 
 
-def _select_methods(methods, tasks):
+def _select_methods(methods, estimator, tasks):
     """Estimators by name, the baseline first; see `methods` of :func:`compare`."""
     registered = {method.name: method for method in METHODS}
+    own = {method.name: method.factory() for method in _methods_of(estimator)}
     if methods is None:
         chosen = [method for method in METHODS if all(map(method.applies, tasks))]
-        return {method.name: method.factory() for method in chosen}
+        return {method.name: method.factory() for method in chosen} | own
     baseline = {BASELINE: registered[BASELINE].factory()}
     if isinstance(methods, Mapping):
-        return baseline | {name: _given(name, method) for name, method in methods.items()}
+        return baseline | {name: _given(name, method) for name, method in methods.items()} | own
     names = [methods] if isinstance(methods, str) else methods
-    return baseline | {name: _registered(name, registered, tasks) for name in names}
+    return baseline | {name: _registered(name, registered, tasks) for name in names} | own
 
 
 def _registered(name, registered, tasks):

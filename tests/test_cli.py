@@ -55,6 +55,16 @@ def test_one_target(run, frame):
     assert "error:" not in err
 
 
+def test_an_estimator_of_scikit_learn(run, frame):
+    code, out, _ = run(frame, "--target", "FR", "--estimator", "DecisionTreeRegressor")
+    assert code == 0
+    for way in ("target-only", "pooled", "OTQMS", "weighted"):
+        assert f"\n{way} DecisionTreeRegressor" in out
+    code, _, err = run(frame, "--estimator", "DecisionTree")
+    assert code == 2
+    assert "error: --estimator must be a regressor of scikit-learn, not 'DecisionTree'" in err
+
+
 def test_every_group_in_turn(run, frame):
     code, out, _ = run(frame)
     assert code == 0

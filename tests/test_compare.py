@@ -384,3 +384,45 @@ def test_verdict_from_few_rows_is_careful():
 
 def _four_rows():
     return types.SimpleNamespace(domains=(np.arange(4), {}))
+
+
+# One estimator on other rows ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", ["DecisionTreeRegressor", LinearRegression()])
+def test_an_estimator_is_trained_on_other_rows(estimator):
+    comparison = run(*ALIKE, methods=["pooled ridge"], estimator=estimator)
+    name = estimator if isinstance(estimator, str) else "LinearRegression"
+    ways = [f"{way} {name}" for way in ("target-only", "pooled", "OTQMS", "weighted")]
+    assert comparison.methods == [BASELINE, "pooled ridge", *ways]
+    assert not comparison.failures
+    assert row(comparison, ways[1])["mean"] < row(comparison, ways[0])["mean"]
+    weighed = {w["method"] for w in comparison.source_weights}
+    assert weighed == set(ways[2:])
+
+
+def test_an_estimator_without_sample_weight_is_not_weighted():
+    comparison = run(*ALIKE, methods=[], estimator="KNeighborsRegressor", n_repeats=2)
+    assert comparison.methods[1:] == [
+        f"{way} KNeighborsRegressor" for way in ("target-only", "pooled", "OTQMS")
+    ]
+
+
+def test_otqms_harms_little_where_the_source_is_opposite():
+    comparison = run(*OPPOSITE, methods=["pooled ridge", "OTQMS ridge"], n_repeats=20)
+    assert row(comparison, "OTQMS ridge")["ratio"] < 1.05 < row(comparison, "pooled ridge")["ratio"]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        ("RidgeCW", ValueError, "estimator must be a regressor .* did you mean RidgeCV"),
+        ("LogisticClassifier", ValueError, "classification is not compared yet"),
+        ("zzz", ValueError, "e.g. RandomForestRegressor"),
+        ("StackingRegressor", ValueError, "estimator StackingRegressor cannot be made without"),
+        (LinearRegression, TypeError, "estimator must be the name of a regressor"),
+    ],
+)
+def test_estimators_that_cannot_be(estimator, error, message):
+    with pytest.raises(error, match=message):
+        run(*ALIKE, estimator=estimator)

@@ -1,16 +1,17 @@
-"""How far to lean on each source: the UOWQ programme, solved exactly.
+"""How far to lean on each source, and how many of its rows to take; both solved exactly.
 
-Notation (arXiv 2601.10779v2)
------------------------------
+Notation (UOWQ: arXiv 2601.10779v2; OTQMS: arXiv 2502.04242v3)
+--------------------------------------------------------------
 K : sources; index 0 is the target.
 n : (K+1,) rows of each domain; a noise level that differs enters as ``n_i sigma_0^2/sigma_i^2``.
 M : (K, K) discrepancy, ``M_ij = delta_i' J delta_j / d``, positive semi-definite.
 w : (K,) weight of one row of each source, a target row having weight 1.
+m : (K,) rows taken of each source, all of weight 1, ``0 <= m_i <= n_i``.
 u : (K+1,) share of each domain in the total weight, on the simplex;
-    ``w_i = (u_i / n_i) / (u_0 / n_0)``, a bijection as long as ``u_0 > 0``, which is always
-    so at the optimum.
+    ``w_i = (u_i / n_i) / (u_0 / n_0)`` and ``m_i = n_0 u_i / u_0``, bijections as long as
+    ``u_0 > 0``, which is always so at the optimum.
 
-The paper minimises over w and the number of rows used. All rows are optimal: for a fixed
+UOWQ. The paper minimises over w and the number of rows used. All rows are optimal: for a fixed
 product ``w_i n_i`` the risk falls in ``n_i``. What is left is one convex quadratic programme,
 
     min u'Qu  over the simplex,   Q = diag(1/n) + blockdiag(0, M),
@@ -18,8 +19,16 @@ product ``w_i n_i`` the risk falls in ``n_i``. What is left is one convex quadra
 and since ``(1'u)^2 / u'Qu`` does not depend on the scale of u, any minimiser of
 ``||A u||^2 + (1'u - 1)^2`` over ``u >= 0`` with ``A'A = Q``, a non-negative least squares
 problem, is a solution once normalised.
+
+OTQMS. The paper searches a grid of totals ``sum m`` and solves a programme at each. In shares it
+is one convex quadratic programme as well, with a budget on the cost of rows as one more row,
+
+    min u_0/n_0 + u_s'M u_s  over the simplex,  u_i <= (n_i/n_0) u_0,  costs'u_s <= budget u_0/n_0,
+
+which ``optimal_quantities`` solves by an active set: who is at zero, at the cap, or in between.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +36,15 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 Array = NDArray[Any]
+
+# Where M does not tell sources apart, rows are taken in proportion to what there is: the
+# programme has ``TIE sum_i u_i^2 n_0/n_i`` added, at most a quarter of TIE of the target's risk.
+TIE = 1e-8
+
+# A source is let free when its slope is wrong by this much, relative to the risk.
+RELEASE = 1e-12
+
+ZERO, BETWEEN, CAP = -1, 0, 1
 
 
 def risk(w: Array, n: Array, M: Array) -> float:
@@ -109,3 +127,170 @@ def _normalised_nnls(A: Array) -> Array:
     wanted[-1] = 1.0
     u, _ = nnls(system, wanted, maxiter=30 * A.shape[1])
     return u / u.sum()
+
+
+# --- how many rows ------------------------------------------------------------------------
+
+
+def quantity_risk(m: Array, n: Array, M: Array) -> float:
+    """Return the risk per parameter of taking m rows: eq. (A1) of docs/otqms.md, the paper's K-L.
+
+    ``1/(n_0 + s) + m'Mm/(n_0 + s)^2`` with ``s = sum_i m_i``.
+    """
+    total = n[0] + np.sum(m)
+    return float(1 / total + m @ M @ m / total**2)
+
+
+def single_source_quantity(n_0: float, n_1: float, t: float) -> float:
+    """Return the best number of rows of one source with discrepancy t, in closed form."""
+    excess = 2 * n_0 * t - 1
+    return n_1 if excess <= 0 else min(n_1, n_0 / excess)
+
+
+def quantities_from_shares(u: Array, n_0: float) -> Array:
+    """Return the rows of every source that have the shares u, (K,)."""
+    return n_0 * u[1:] / u[0]
+
+
+def shares_from_quantities(m: Array, n_0: float) -> Array:
+    """Return the share of each domain in the rows taken, (K+1,)."""
+    return np.concatenate(([n_0], m)) / (n_0 + np.sum(m))
+
+
+def optimal_quantities(
+    n: Array, M: Array, *, costs: Array | None = None, budget: float = np.inf
+) -> Array:
+    """Minimise ``quantity_risk`` over ``0 <= m <= n[1:]`` and ``costs'm <= budget``, exactly.
+
+    ``costs`` (K,) are positive and one by default: then the budget counts rows.
+    """
+    costs = np.ones(len(M)) if costs is None else costs
+    there, m = n[1:] > 0, np.zeros(len(M))
+    if there.any() and budget > 0:
+        m[there] = _optimal_quantities(
+            n[np.append(True, there)], M[np.ix_(there, there)], costs[there], budget
+        )
+    return m
+
+
+def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Array:
+    cap = n[1:] / n[0]
+    H = np.zeros((len(n), len(n)))
+    H[1:, 1:] = 2 * (M * n[0] + np.diag(TIE / cap))
+    # A budget for all rows never binds; one for just all rows of some sources is moved a hair,
+    # since three limits that meet in one point cannot be told apart.
+    most = min(budget * (1 - 1e-9), float(costs @ n[1:]) * (1 + 1e-9))
+    limit = np.concatenate(([-most / n[0]], costs))
+    u = _active_set(H, cap, limit)
+    return np.clip(quantities_from_shares(u, n[0]), 0.0, n[1:])
+
+
+def _active_set(H: Array, cap: Array, limit: Array) -> Array:
+    """Minimise ``u'Hu/2 + u_0`` over the simplex with ``u_i <= cap_i u_0`` and ``limit'u <= 0``.
+
+    Each step solves for the optimum that fixes the same sources at zero or at their cap, goes
+    there as far as the others allow, and fixes the one that stopped it; at such an optimum the
+    source whose slope most says that it should move is let free. H is positive definite but
+    for u_0, so the risk falls from one optimum to the next and no choice comes back.
+    """
+    at, spent = np.full(len(cap), ZERO), False
+    u = np.eye(1, len(cap) + 1)[0]
+    for _ in range(100 * len(u)):
+        end, slope, level = _optimum_given(at, spent, H, cap, limit)
+        step, stopped_by, side = _first_stop(u, end - u, at, spent, cap, limit)
+        u = u + step * (end - u)
+        if stopped_by is not None:
+            at, spent = at.copy(), spent or stopped_by == len(cap)
+            at[stopped_by : stopped_by + 1] = side
+            continue
+        wrong = np.concatenate((slope[1:] * at, [slope[0]]))
+        worst = int(np.argmax(wrong))
+        if wrong[worst] <= RELEASE * level:
+            return u
+        at, spent = at.copy(), spent and worst < len(cap)
+        at[worst : worst + 1] = BETWEEN
+    raise RuntimeError("the active set of the OTQMS programme did not settle")
+
+
+def _optimum_given(
+    at: NDArray[np.integer], spent: bool, H: Array, cap: Array, limit: Array
+) -> tuple[Array, Array, float]:
+    """Return the optimum with sources fixed as ``at`` says, the slopes there, and their level.
+
+    With u_0 and the shares in between as unknowns it is a linear system. A slope is that of the
+    Lagrangian by a share; the first is minus the multiplier of the limit, wrong if positive.
+    """
+    free = np.flatnonzero(at == BETWEEN) + 1
+    T = np.zeros((len(H), 1 + len(free)))  # u = T y
+    T[0, 0], T[1:, 0] = 1.0, np.where(at == CAP, cap, 0.0)
+    T[free, np.arange(1, len(free) + 1)] = 1.0
+    E = np.vstack([np.ones(len(H)), limit] if spent else [np.ones(len(H))])
+    k, size = T.shape[1], T.shape[1] + len(E)
+    system, right = np.zeros((size, size)), np.zeros(size)
+    system[:k, :k], system[k:, :k], system[:k, k:] = T.T @ H @ T, E @ T, (E @ T).T
+    right[0], right[k] = -1.0, 1.0
+    solution = np.linalg.solve(system, right)
+    u = T @ solution[:k]
+    slope = H @ u + solution[k:] @ E
+    slope[0] = -solution[-1] if spent else 0.0
+    return u, slope, abs(solution[k])
+
+
+def _first_stop(
+    u: Array, d: Array, at: NDArray[np.integer], spent: bool, cap: Array, limit: Array
+) -> tuple[float, int | None, int]:
+    """Return how far u may go along d, which source stops it (K: the limit), and on which side."""
+    room = np.concatenate((u[1:], cap * u[0] - u[1:], [-limit @ u]))
+    change = np.concatenate((d[1:], cap * d[0] - d[1:], [-limit @ d]))
+    moves = np.concatenate((at == BETWEEN, at == BETWEEN, [not spent])) & (change < -1e-15)
+    steps = np.full(len(room), np.inf)
+    steps[moves] = np.maximum(room[moves], 0.0) / -change[moves]
+    first = int(np.argmin(steps))
+    if steps[first] >= 1:
+        return 1.0, None, BETWEEN
+    K = len(cap)
+    return float(steps[first]), first % K if first < 2 * K else K, ZERO if first < K else CAP
+
+
+def whole_quantities(m: Array, sizes: Array, costs: Array, budget: float) -> NDArray[np.integer]:
+    """Return m as whole rows, at most ``sizes`` (K,), nearest to m but within the budget."""
+    whole = np.minimum(np.rint(m), sizes)
+    while costs @ whole > budget * (1 + 1e-12):
+        whole[np.argmax(np.where(whole > 0, whole - m, -np.inf))] -= 1
+    return whole.astype(np.intp)
+
+
+def leave_out_small(solve: Callable[[Array], Array], least: float, K: int) -> Array:
+    """Return quantities none of which lies between zero and ``least``.
+
+    ``solve`` takes which sources may be used, (K,) of bool. The smallest is left out first:
+    without it the others may give more.
+    """
+    kept = np.ones(K, dtype=bool)
+    while True:
+        m = solve(kept)
+        small = (m > 0) & (m < least)
+        if not small.any():
+            return m
+        kept[np.argmin(np.where(small, m, np.inf))] = False
+
+
+def quantity_residual(
+    m: Array, n: Array, M: Array, *, costs: Array | None = None, budget: float = np.inf
+) -> float:
+    """Return how far quantities are from optimal: 0 at the solution, relative to the risk.
+
+    It is the largest part of the risk that its slope promises for moving one source to zero or
+    to its cap, each slope increased by what the source's rows cost at the price of the budget.
+    The risk is pseudo-convex, so that no such promise means the optimum. The price is the one
+    that leaves least to gain; it is zero while money is left.
+    """
+    costs = np.ones(len(m)) if costs is None else costs
+    total, bias = n[0] + np.sum(m), M @ m
+    slope = 2 * bias / (1 + 2 * (m @ bias) / total) - 1
+    spent = costs @ m >= budget * (1 - 1e-8)
+    prices = np.maximum(np.append(-slope / costs, 0.0), 0.0) if spent else np.zeros(1)
+    slopes = slope + prices[:, None] * costs
+    down = np.maximum(slopes, 0) * m / total
+    up = np.maximum(-slopes, 0) * (n[1:] - m) / (total + n[1:] - m)
+    return float(np.min(np.max(np.maximum(down, up), axis=1, initial=0.0)))

@@ -1,3 +1,4 @@
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,13 +9,21 @@ from scipy.optimize import minimize
 from skt.core import allocation, convex
 from skt.core.allocation import (
     kkt_residual,
+    leave_out_small,
     mallows_shares,
+    optimal_quantities,
     optimal_shares,
+    quantities_from_shares,
+    quantity_residual,
+    quantity_risk,
     risk,
     share_risk,
+    shares_from_quantities,
     shares_from_weights,
+    single_source_quantity,
     square_root,
     weights_from_shares,
+    whole_quantities,
 )
 
 
@@ -189,3 +198,207 @@ def test_square_root(rng, rank):
 
 def test_allocation_does_not_need_cvxpy():
     assert "cvxpy" not in vars(allocation)
+
+
+# How many rows -----------------------------------------------------------------------------
+
+
+def limits(seed, n):
+    """A budget, costs, both or none of them."""
+    rng = np.random.default_rng(seed)
+    budget = rng.uniform(0, 0.8) * n[1:].sum()
+    costs = np.exp(rng.normal(size=len(n) - 1))
+    return [{}, {"budget": budget}, {"budget": budget, "costs": costs}][seed % 3]
+
+
+def grid_over_totals(n, M, size=60):
+    """The paper's procedure: the least risk over a grid of totals, a programme for each."""
+    root = square_root(M)
+    best = 1 / n[0]
+    for total in np.linspace(0, n[1:].sum(), size + 1)[1:]:
+        m = cp.Variable(len(M), nonneg=True)
+        problem = cp.Problem(
+            cp.Minimize(cp.sum_squares(root @ m * n[0] / total)),
+            [cp.sum(m) == 1, m * total <= n[1:]],
+        )
+        problem.solve(solver=cp.CLARABEL)
+        best = min(best, quantity_risk(np.clip(m.value * total, 0, n[1:]), n, M))
+    return best
+
+
+@given(seed=SEEDS)
+@settings(max_examples=100, deadline=None)
+def test_quantities_are_optimal(seed):
+    n, M = programme(seed)
+    limit = limits(seed, n)
+    m = optimal_quantities(n, M, **limit)
+    assert np.all((m >= 0) & (m <= n[1:]))
+    assert limit.get("costs", np.ones(len(m))) @ m <= limit.get("budget", np.inf) * (1 + 1e-9)
+    assert quantity_residual(m, n, M, **limit) < 1e-7
+
+
+@given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_quantities_cannot_be_improved(seed):
+    n, M = programme(seed)
+    limit = limits(seed, n)
+    costs, budget = limit.get("costs", np.ones(len(M))), limit.get("budget", np.inf)
+    m = optimal_quantities(n, M, **limit)
+    best = quantity_risk(m, n, M)
+    rng = np.random.default_rng(seed)
+    for size in (1e-3, 0.05, 1.0):
+        for _ in range(20):
+            other = np.clip(m + size * n[1:] * rng.normal(size=len(m)), 0, n[1:])
+            other *= min(1.0, budget / max(costs @ other, 1e-300))
+            assert quantity_risk(other, n, M) >= best * (1 - 1e-8)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_quantities_are_those_of_cvxpy_and_below_the_paper_s_grid(seed):
+    n, M = programme(seed)
+    limit = limits(seed, n)
+    risk = quantity_risk(optimal_quantities(n, M, **limit), n, M)
+    oracle = quantity_risk(convex.optimal_quantities(n, M, **limit), n, M)
+    assert_allclose(risk, oracle, rtol=1e-7)
+    if not limit and len(M) < 6:
+        grid = grid_over_totals(n, M)
+        assert risk <= grid * (1 + 1e-9)
+        assert risk >= 0.7 * grid  # and the grid comes near
+
+
+@pytest.mark.parametrize("kind", ["none", "one", "diagonal", "whole numbers"])
+def test_limits_that_meet_in_one_point(kind):
+    """A budget for just all rows of some sources, equal sources, rows in round numbers."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        K = int(rng.integers(1, 9))
+        n = rng.integers(1, 6, size=K + 1) * 50.0
+        D = rng.integers(-2, 3, size=(int(rng.integers(1, K + 1)), K))
+        M = {
+            "none": np.zeros((K, K)),
+            "one": np.ones((K, K)),
+            "diagonal": np.diag(rng.integers(0, 4, size=K)),
+            "whole numbers": D.T @ D,
+        }[kind] * (rng.choice([0.01, 0.1, 0.5, 1, 10]) / n[0])
+        costs = rng.integers(1, 4, size=K).astype(float)
+        for budget in (n[1], n[1:].sum(), n[1 : 1 + K // 2].sum(), 50.0):
+            for limit in ({"budget": budget}, {"budget": budget, "costs": costs}):
+                m = optimal_quantities(n, M, **limit)
+                assert limit.get("costs", np.ones(K)) @ m <= budget * (1 + 1e-9)
+                assert quantity_residual(m, n, M, **limit) < 1e-7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(0, 1000, 100))
+def test_a_thousand_programmes(start):
+    for seed in range(start, start + 100):
+        n, M = programme(seed, K=1 + seed % 50)
+        limit = limits(seed, n)
+        m = optimal_quantities(n, M, **limit)
+        assert quantity_residual(m, n, M, **limit) < 1e-7, seed
+        oracle = quantity_risk(convex.optimal_quantities(n, M, **limit), n, M)
+        assert_allclose(quantity_risk(m, n, M), oracle, rtol=1e-7, err_msg=str(seed))
+
+
+@pytest.mark.parametrize("n_1", [1.0, 30.0, 1e6])
+@pytest.mark.parametrize("t", [0.0, 1e-4, 0.009, 0.0101, 0.03, 10.0])
+def test_one_source_in_closed_form_of_rows(n_1, t):
+    n, M = np.array([50.0, n_1]), np.array([[t]])
+    m = optimal_quantities(n, M)
+    assert_allclose(m, [single_source_quantity(50.0, n_1, t)], rtol=1e-5)
+    if 0 < m[0] < n_1:  # interior: (1/n_0) (1 - 1/(4 n_0 t))
+        assert_allclose(quantity_risk(m, n, M), (1 - 1 / (200 * t)) / 50, rtol=1e-9)
+
+
+def test_rows_can_only_lose_against_weights():
+    for seed in range(20):
+        n, M = programme(seed)
+        rows = quantity_risk(optimal_quantities(n, M), n, M)
+        assert rows >= share_risk(optimal_shares(n, M), n, M) * (1 - 1e-9)
+        assert rows <= 1 / n[0]
+
+
+def test_rows_are_weights_of_zero_and_one():
+    n, M = programme(2, K=3)
+    m = n[1:] * np.array([1.0, 0.0, 1.0])
+    assert_allclose(quantity_risk(m, n, M), risk(np.array([1.0, 0.0, 1.0]), n, M), rtol=1e-12)
+
+
+def test_shares_and_quantities_are_two_names_of_one_thing(rng):
+    m = rng.uniform(0, 100, size=4)
+    u = shares_from_quantities(m, 20.0)
+    assert_allclose(u.sum(), 1)
+    assert_allclose(quantities_from_shares(u, 20.0), m)
+
+
+def test_sources_without_discrepancy_give_all_their_rows():
+    n = np.array([10.0, 5.0, 100.0, 20.0])
+    assert_allclose(optimal_quantities(n, np.zeros((3, 3))), n[1:])
+
+
+def test_a_budget_is_spent_on_equal_sources_in_proportion_to_their_rows():
+    n = np.array([10.0, 5.0, 10.0, 20.0])
+    m = optimal_quantities(n, np.zeros((3, 3)), budget=7.0)
+    assert_allclose(m, n[1:] * 7 / 35, rtol=1e-5)
+
+
+def test_dear_rows_give_way_to_cheap_ones():
+    n = np.array([10.0, 20.0, 20.0])
+    m = optimal_quantities(n, np.zeros((2, 2)), costs=np.array([1.0, 3.0]), budget=30.0)
+    assert_allclose(m, [20.0, 10 / 3], rtol=1e-7)
+
+
+@pytest.mark.parametrize("budget", [0.0, 1e-9])
+def test_no_money_no_rows(budget):
+    n, M = programme(3, K=4)
+    assert optimal_quantities(n, M, budget=budget).sum() <= budget * (1 + 1e-9)
+
+
+def test_no_source_and_no_rows_give_nothing():
+    assert optimal_quantities(np.array([20.0]), np.zeros((0, 0))).shape == (0,)
+    m = optimal_quantities(np.array([20.0, 0.0, 30.0]), np.zeros((2, 2)))
+    assert_allclose(m, [0.0, 30.0])
+
+
+def test_order_of_sources_does_not_matter_for_rows(rng):
+    n, M = programme(3, K=7)
+    order = rng.permutation(7)
+    turned = optimal_quantities(np.r_[n[0], n[1:][order]], M[np.ix_(order, order)])
+    assert_allclose(turned, optimal_quantities(n, M)[order], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e8, 1e200])
+def test_units_of_rows_do_not_matter_for_rows(scale):
+    n, M = programme(5, K=4)
+    m = optimal_quantities(n * scale, M / scale)
+    assert_allclose(m / scale, optimal_quantities(n, M), rtol=1e-6, atol=1e-6)
+
+
+def test_quantity_residual_sees_what_is_not_optimal():
+    n, M = np.array([50.0, 200.0, 30.0, 100.0]), np.diag([0.05, 0.001, 0.5])
+    best = optimal_quantities(n, M)
+    assert 0 < best[0] < 200
+    assert best[1] == 30
+    for wrong in (np.zeros(3), n[1:], best * 0.5, best * 0.9):
+        assert quantity_residual(wrong, n, M) > 1e-3
+    assert quantity_residual(best, n, M) < 1e-8
+
+
+def test_whole_rows_keep_within_the_budget():
+    costs = np.array([1.0, 2.0, 5.0])
+    m = whole_quantities(np.array([1.6, 2.6, 3.5]), np.array([9, 9, 9]), costs, 24.3)
+    assert m.dtype.kind == "i"
+    assert costs @ m <= 24.3
+    assert np.all(np.abs(m - [1.6, 2.6, 3.5]) < 1)
+    free = whole_quantities(np.array([1.6, 8.9]), np.array([9, 8]), np.ones(2), np.inf)
+    assert free.tolist() == [2, 8]
+
+
+def test_small_quantities_are_left_out_one_after_the_other():
+    """Without the smallest, the next may become large enough."""
+
+    def solve(kept):
+        return np.where(kept, np.array([5.0, 2.0, 3.0]) + 10 * (not kept[1]), 0.0)
+
+    assert leave_out_small(solve, 4.0, 3).tolist() == [15.0, 0.0, 13.0]
+    assert leave_out_small(solve, 0, 3).tolist() == [5.0, 2.0, 3.0]

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
 from skt.core import allocation
-from skt.core.convex import constrained_weights
+from skt.core.convex import constrained_quantities, constrained_weights
 
 
 def programme(seed, K=None):
@@ -111,3 +111,56 @@ def test_sizes_of_samples_that_differ_by_orders_of_magnitude():
     w = constrained_weights(n, M, lambda w: [w[0] <= 1])
     u = allocation.optimal_shares(n, M)
     assert_allclose(allocation.risk(w, n, M), allocation.share_risk(u, n, M), rtol=1e-5)
+
+
+# Rows ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("budget", [np.inf, 300.0])
+def test_rows_without_binding_constraints(seed, budget):
+    n, M = programme(seed)
+    free = allocation.optimal_quantities(n, M, budget=budget)
+    m = constrained_quantities(n, M, lambda m: [m <= 2 * n[1:]], budget=budget)
+    risk = allocation.quantity_risk(m, n, M)
+    assert_allclose(risk, allocation.quantity_risk(free, n, M), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_budget_may_be_a_constraint(seed):
+    n, M = programme(seed, K=3)
+    costs, budget = np.array([1.0, 2.0, 0.5]), 0.2 * n[1:].sum()
+    free = allocation.optimal_quantities(n, M, costs=costs, budget=budget)
+    for m in (
+        constrained_quantities(n, M, lambda m: [costs @ m <= budget]),
+        constrained_quantities(n, M, lambda m: [], costs=costs, budget=budget),
+        constrained_quantities(n, M, lambda m: [costs @ m <= 10 * budget], 10.0),
+    ):
+        assert costs @ m <= budget * (1 + 1e-6)
+        risk = allocation.quantity_risk(m, n, M)
+        assert_allclose(risk, allocation.quantity_risk(free, n, M), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cap on a group", "order", "none of one"])
+@pytest.mark.parametrize("seed", range(2))
+def test_constrained_rows_cannot_be_improved(name, seed):
+    n, M = programme(seed, K=3)
+    constraints, inequalities = CONSTRAINTS[name]
+    m = constrained_quantities(n, M, constraints, 1 / n[0])
+    best = np.log(allocation.quantity_risk(m, n, M))
+    for start in (np.zeros(3), m, n[1:] * 0.01):
+        fit = minimize(
+            lambda z: np.log(allocation.quantity_risk(np.clip(z * n[0], 0, n[1:]), n, M)),
+            start / n[0],
+            method="SLSQP",
+            bounds=[(0, cap) for cap in n[1:] / n[0]],
+            constraints=[{"type": "ineq", "fun": f} for f in inequalities],
+        )
+        if all(np.all(f(fit.x) >= -1e-9) for f in inequalities):
+            assert fit.fun >= best - 1e-5
+
+
+def test_infeasible_rows():
+    n, M = programme(1, K=2)
+    with pytest.raises(ValueError, match=r"No numbers of source rows >= 0 satisfy"):
+        constrained_quantities(n, M, lambda m: [m[0] >= 2 * n[1]])

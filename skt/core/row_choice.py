@@ -1,0 +1,488 @@
+"""How many rows, and which, from rows of all domains: OTQMS and UOWQ for any model.
+
+Notation (arXiv 2502.04242v3)
+-----------------------------
+K sources, index 0 the target; p columns of the design (the first is the intercept's, which is
+borrowed with the slopes: whoever fits stacked rows shares it), q columns of the response;
+P = p q coefficients theta, in the order of ``B.ravel()`` with B (p, q).
+H_i (P, P) : information of all rows of domain i. A_i = H_i + penalty I.
+b_i (P,) : ``H_i theta_i`` plus the score at theta_i, so that ``A_i^{-1} b_i`` is domain i's fit.
+J (P, P) : information of one row, mean over domains, at the target's coefficients.
+v_i, M, m : variance, discrepancy and quantities, as in ``discrepancy`` and ``allocation``.
+
+The model in which domains are compared (the family) is linear, logistic or Poisson, whatever
+estimator is trained on the rows in the end; it decides from whom, not what is predicted.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from . import allocation, discrepancy, glm, quadratic
+
+Array = NDArray[Any]
+
+# Penalty of logistic and Poisson fits on standardised columns: without it a small target's fit
+# may not exist. The constant column has this size, so that the intercept is hardly penalised.
+PENALTY, CONSTANT = 1.0, 10.0
+
+# Fits only have to be more accurate than their sampling error.
+FIT_TOL = 1e-5
+
+# Along this path of multiples of M one leans more, or less, on all sources than the estimate
+# of M alone would have it, from all rows to none.
+MULTIPLES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Gaussian:
+    """Unit noise variance and identity link, for use where ``glm`` takes a family."""
+
+    def loss(self, eta: Array, Y: Array) -> Array:
+        """Return half the squared error of every row, (n,)."""
+        return np.sum((Y - eta) ** 2, axis=1) / 2
+
+    def mean(self, eta: Array) -> Array:
+        """Return the expected response, (n, q)."""
+        return eta
+
+    def variance(self, eta: Array) -> Array:
+        """Return identity matrices, (n, q, q)."""
+        return np.broadcast_to(np.eye(eta.shape[1]), (*eta.shape, eta.shape[1]))
+
+    def link(self, mean: Array) -> Array:
+        """Return the mean."""
+        return mean
+
+
+GAUSSIAN = Gaussian()
+
+
+class Rows(NamedTuple):
+    """Rows of one domain, their columns those of ``design``."""
+
+    Z: Array  # (n, p)
+    Y: Array  # (n, q)
+    weight: Array  # (n,)
+
+    @property
+    def size(self) -> float:
+        """Number of rows, counted by their weights."""
+        return float(np.sum(self.weight))
+
+    def at(self, which: Any) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.Z[which], self.Y[which], self.weight[which])
+
+
+class Evidence(NamedTuple):
+    """What some rows say of the coefficients, to second order about a point."""
+
+    information: Array  # (P, P)
+    score: Array  # (P,)
+
+    def __add__(self, other: "Evidence") -> "Evidence":  # type: ignore[override]
+        return Evidence(self.information + other.information, self.score + other.score)
+
+
+class Measured(NamedTuple):
+    """Domains compared: each with its fit, all in the metric of the target's information."""
+
+    family: glm.Family
+    domains: list[Rows]  # responses in units of the target's noise where the family is linear
+    information: Array  # (K+1, P, P)
+    b: Array  # (K+1, P)
+    root: Array  # (r, P), root'root = J
+    D: Array  # (d, K) whitened differences from the target
+    v: Array  # (K+1,)
+    n: Array  # (K+1,) rows
+    noise: Array  # (K+1,) variances relative to the target's
+    df: float  # of the noise variance
+    penalty: float
+
+    @property
+    def programme_rows(self) -> Array:
+        """Rows as the programme counts them, (K+1,): a small target informs less than n_0 says.
+
+        ``v_0 = 1/n_0`` only where n_0 is large; least squares has ``1/(n_0 - p - 1)``.
+        """
+        return np.concatenate(([min(self.n[0], 1 / self.v[0])], self.n[1:]))
+
+    @property
+    def worth(self) -> Array:
+        """Rows in units of a target row's information, (K+1,): what weights are computed from."""
+        return self.n / self.noise
+
+
+def design(X: Array, weight: Array) -> Array:
+    """Return a constant column, then the columns of X standardised over all rows, (n, p)."""
+    mean = np.average(X, axis=0, weights=weight)
+    centred = X - mean
+    scale = np.sqrt(np.average(centred**2, axis=0, weights=weight))
+    varies = scale > 64 * np.finfo(float).eps * np.abs(mean)
+    Z = np.divide(centred, scale, out=np.zeros_like(centred), where=varies)
+    return np.column_stack([np.full(len(X), CONSTANT), Z])
+
+
+def evidence(family: glm.Family, theta: Array, rows: Rows) -> Evidence:
+    """Return information and score of rows at theta."""
+    eta = rows.Z @ theta.reshape(rows.Z.shape[1], -1)
+    total = np.sum(rows.weight)
+    if total == 0:
+        return Evidence(np.zeros((len(theta), len(theta))), np.zeros(len(theta)))
+    information = total * glm.fisher_information(family, eta, rows.Z, rows.weight)
+    residual = rows.weight[:, None] * (rows.Y - family.mean(eta))
+    return Evidence(information, (rows.Z.T @ residual).ravel())
+
+
+# --- how far domains differ -----------------------------------------------------------------
+
+
+def measure(
+    family: glm.Family, domains: Sequence[Rows], target_response: Array | None = None
+) -> Measured:
+    """Fit every domain and compare it with the target.
+
+    ``target_response`` (n_0, q) takes the place of the target's outcomes in its fit, for
+    instance predictions of a trained model (the paper's dynamic version).
+    """
+    given = list(domains)
+    if target_response is not None:
+        given[0] = given[0]._replace(Y=target_response)
+    compare = _compare_linear if isinstance(family, Gaussian) else _compare_glm
+    return compare(family, list(domains), given)
+
+
+def _compare_glm(family: glm.Family, domains: list[Rows], given: list[Rows]) -> Measured:
+    theta = [_fit(family, given[0])]
+    # Where a source says nothing it is given the target's coefficients.
+    theta += [_fit(family, rows, theta[0]) for rows in given[1:]]
+    parts = [evidence(family, t, r) for t, r in zip(theta, given, strict=True)]
+    J = np.mean([evidence(family, theta[0], r).information / r.size for r in given], axis=0)
+    noise = np.ones(len(domains))
+    spread = [_score_products(family, t, r) for t, r in zip(theta, domains, strict=True)]
+    penalties = np.full(len(domains), PENALTY)
+    return _compare(family, domains, np.array(theta), parts, spread, J, noise, np.inf, penalties)
+
+
+def _score_products(family: glm.Family, theta: Array, rows: Rows) -> Array:
+    """Return the sum of products of the scores of single rows, (P, P).
+
+    A penalised fit is less sure than the classes are, so that the model's own variance would
+    overstate the noise; and counts vary more than a Poisson's. What is observed does not.
+    """
+    eta = rows.Z @ theta.reshape(rows.Z.shape[1], -1)
+    each = np.sqrt(rows.weight)[:, None] * glm.scores(family, eta, rows.Z, rows.Y)
+    return each.T @ each
+
+
+def _fit(family: glm.Family, rows: Rows, centre: Array | None = None) -> Array:
+    """Return the fit with total penalty ``PENALTY ||B - centre||^2 / 2``, as (P,)."""
+    fit = glm.fit(
+        family,
+        rows.Z,
+        rows.Y,
+        alpha=PENALTY / (2 * rows.size),
+        weight=rows.weight,
+        centre=None if centre is None else centre.reshape(rows.Z.shape[1], -1),
+        intercept=False,
+        tol=FIT_TOL,
+    )
+    return fit.coef.ravel()
+
+
+def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) -> Measured:
+    """Compare least squares fits, of the target ridge where it has too few rows."""
+    Sxx = np.array([(r.Z * r.weight[:, None]).T @ r.Z for r in given])
+    Sxy = np.array([(r.Z * r.weight[:, None]).T @ r.Y for r in given])
+    penalty = _target_penalty(given[0])
+    W = [quadratic.ridge(Sxx[0], Sxy[0], penalty)]
+    W += [W[0] + quadratic.ridge(S, b - S @ W[0]) for S, b in zip(Sxx[1:], Sxy[1:], strict=True)]
+    unit, noise, df = _noise(given, W, Sxx, penalty)
+    q = len(unit)
+    parts = [
+        Evidence(np.kron(S, np.eye(q)) / v, ((b - S @ w) / unit / v).ravel())
+        for S, b, w, v in zip(Sxx, Sxy, W, noise, strict=True)
+    ]
+    J = np.kron(np.mean([S / r.size for S, r in zip(Sxx, given, strict=True)], axis=0), np.eye(q))
+    theta = np.array([(w / unit).ravel() for w in W])
+    scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
+    spread = [part.information for part in parts]
+    penalties = np.where(np.arange(len(domains)) == 0, penalty, 0.0)
+    return _compare(family, scaled, theta, parts, spread, J, noise, df, penalties)
+
+
+def _target_penalty(target: Rows) -> float:
+    """Return no penalty with two rows more than columns, else leave-one-out's."""
+    if target.size >= target.Z.shape[1] + 2:
+        return 0.0
+    grid = quadratic.penalty_grid((target.Z * target.weight[:, None]).T @ target.Z)
+    path = quadratic.ridge_path(target.Z, target.Y, grid, target.weight, intercept=False)
+    return float(path.penalties[path.best])
+
+
+def _noise(
+    given: list[Rows], W: list[Array], Sxx: Array, penalty: float
+) -> tuple[Array, Array, float]:
+    """Return the target's noise per output (q,), variances relative to it, degrees of freedom.
+
+    Outputs share the ratios between domains; variances are moderated as in ``discrepancy``.
+    """
+    squares = np.array(
+        [r.weight @ (r.Y - r.Z @ w) ** 2 for r, w in zip(given, W, strict=True)]
+    )  # (K+1, q)
+    spectra = [quadratic.eigenspectrum(S)[0] for S in Sxx]
+    used = [np.sum(spectra[0] / (spectra[0] + penalty)), *map(len, spectra[1:])]
+    df = np.array([r.size - u for r, u in zip(given, used, strict=True)])
+    df = np.where(df < 1, 0.0, df)
+    size = np.array(
+        [r.weight @ (r.Y - np.average(r.Y, axis=0, weights=r.weight)) ** 2 for r in given]
+    )
+    floor = 1e-12 * size.sum(axis=0) / sum(r.size for r in given) + 1e-300
+    if df.sum() == 0:  # nobody has residuals; half the variance is taken for noise
+        return np.sqrt(np.maximum(size[0] / given[0].size / 2, floor)), np.ones(len(given)), 1.0
+    pooled = np.maximum(squares[df > 0].sum(axis=0) / df.sum(), floor)
+    s2 = np.mean(squares / pooled, axis=1) / np.where(df > 0, df, 1.0)
+    known = (df > 0) & (s2 > 1e-9)
+    if not known.any():
+        return np.sqrt(pooled), np.ones(len(given)), float(df.sum())
+    v, target_df = discrepancy.moderated_variances(np.where(known, s2, 0.0), df * len(pooled))
+    return np.sqrt(pooled * v[0]), v / v[0], target_df
+
+
+def _compare(
+    family: glm.Family,
+    domains: list[Rows],
+    theta: Array,
+    parts: list[Evidence],
+    spread: list[Array],
+    J: Array,
+    noise: Array,
+    df: float,
+    penalties: Array,
+) -> Measured:
+    """Return differences as the target's own data show them, with their noise.
+
+    A penalised target sees coefficients through ``S_0 = A_0^{-1} H_0``; so that shrinkage does
+    not pass for a difference, sources are shrunk alike. What the target, or a source, does not
+    see is taken to differ as the rest does: differences are scaled up by the share seen.
+    """
+    root = _root(J)
+    solvers = [_Solver(p.information, c) for p, c in zip(parts, penalties, strict=True)]
+    seen = [solver.seen for solver in solvers]
+    d = max(float(np.trace(seen[0] @ seen[0])), 1.0)
+    both = [seen[0] @ S for S in seen[1:]]
+    stretch = np.array([d / max(float(np.trace(S @ S)), 1.0) for S in both])
+    D = root @ (seen[0] @ theta[1:].T - theta[0][:, None]) * np.sqrt(stretch)
+    v = [_noise_in(root, solvers[0], spread[0]) / d]
+    v += [
+        c * _noise_in(root @ seen[0], solver, products) / d
+        for c, solver, products in zip(stretch, solvers[1:], spread[1:], strict=True)
+    ]
+    return Measured(
+        family,
+        domains,
+        np.array([part.information for part in parts]),
+        np.array([part.information @ t + part.score for part, t in zip(parts, theta, strict=True)]),
+        root,
+        _compressed(D, d),
+        np.array(v),
+        np.array([rows.size for rows in domains]),
+        noise,
+        df,
+        float(penalties[0]),
+    )
+
+
+class _Solver:
+    """Fits with a penalty: inverse of ``A = H + penalty I`` where H informs, nothing elsewhere."""
+
+    def __init__(self, H: Array, penalty: float) -> None:
+        e, U = np.linalg.eigh(H)
+        seen = e > 1e-10 * max(e[-1], 1e-300)
+        e, self.U = e[seen], U[:, seen]
+        self.e, self.inverse = e, 1 / (e + penalty)
+
+    @property
+    def seen(self) -> Array:
+        """``A^{-1} H``, the part of the coefficients that the fit sees, (P, P)."""
+        return (self.U * (self.e * self.inverse)) @ self.U.T
+
+    def solve(self, b: Array) -> Array:
+        """Return ``A^{-1} b``."""
+        return (self.U * self.inverse) @ (self.U.T @ b)
+
+
+def _noise_in(root: Array, solver: _Solver, spread: Array) -> float:
+    """Return the total variance of ``root A^{-1} score`` for scores of covariance ``spread``."""
+    R = solver.solve(root.T)
+    return float(np.sum(R * (spread @ R)))
+
+
+def _root(J: Array) -> Array:
+    """Return R (r, P) with ``R'R = J``."""
+    e, U = np.linalg.eigh(J)
+    seen = e > 1e-10 * max(e[-1], 1e-300)
+    return np.sqrt(e[seen])[:, None] * U[:, seen].T
+
+
+def _compressed(D: Array, d: float) -> Array:
+    """Return rows with the same mean products as D (r, K), but about as many as the d seen.
+
+    Only ``D'D / d`` and d enter the likelihood, d as the number of rows.
+    """
+    R: Array = np.asarray(np.linalg.qr(D, mode="r"))
+    rows = max(round(d), len(R))
+    return np.vstack([R, np.zeros((rows - len(R), R.shape[1]))]) * np.sqrt(rows / d)
+
+
+def discrepancy_matrix(measured: Measured, rule: str) -> Array:
+    """Return M: "plugin", raw differences (the paper), or "eb", guarded maximum likelihood."""
+    D, d = measured.D, len(measured.D)
+    if rule == "plugin" or d <= 2:
+        return discrepancy.plug_in(D)
+    exponent = discrepancy.james_stein_exponent(d, measured.df)
+    return discrepancy.variance_components(D, measured.v, exponent).discrepancy
+
+
+def source_weights(measured: Measured, M: Array) -> tuple[Array, float]:
+    """Return UOWQ's weight of one row of every source (K,), and its risk per parameter."""
+    shares = allocation.optimal_shares(measured.worth, M)
+    weights = allocation.weights_from_shares(shares, measured.n)
+    return weights, allocation.share_risk(shares, measured.worth, M)
+
+
+# --- which rows -----------------------------------------------------------------------------
+
+
+class Choice(NamedTuple):
+    """Rows taken of every source, and what they are expected to be worth."""
+
+    quantities: NDArray[np.integer]  # (K,)
+    rows: list[NDArray[np.integer]]  # positions among the source's rows
+    risk: float
+    target_risk: float
+
+
+def combined_fit(measured: Measured, M: Array) -> tuple[Array, float]:
+    """Return the best estimate of the target's coefficients (P,), and its risk per parameter.
+
+    It is the fit to all rows by UOWQ's weights, to second order about each domain's own fit.
+    """
+    weights, risk = source_weights(measured, M)
+    # Information has the noise of each domain in it already.
+    w = np.append(1.0, weights * measured.noise[1:])
+    solver = _Solver(np.tensordot(w, measured.information, 1), measured.penalty)
+    return solver.solve(w @ measured.b), risk
+
+
+class Losses(NamedTuple):
+    """Of several candidates."""
+
+    distance: Array  # (m,) ``|J^{1/2} (fit - theta)|^2``
+    left_out: Array  # (m, n_0) loss of every target row under the fit without it
+
+
+def losses(
+    measured: Measured, theta: Array, order: Sequence[Array], candidates: Sequence[Array]
+) -> Losses:
+    """Return how far from theta the fits with candidate rows end, and how well they predict.
+
+    Candidate m takes the first ``m_i`` rows of source i in the given order, and every target
+    row. The fit is one Newton step from theta, exact where the family is linear, and so is
+    leaving out a target row.
+    """
+    family, (target, *sources) = measured.family, measured.domains
+    own = evidence(family, theta, target)
+    taken = [
+        _prefixes(family, theta, rows.at(o), [m[k] for m in candidates])
+        for k, (rows, o) in enumerate(zip(sources, order, strict=True))
+    ]
+    found = [
+        _assess(measured, theta, sum((t[m[k]] for k, t in enumerate(taken)), start=own))
+        for m in candidates
+    ]
+    return Losses(*map(np.array, zip(*found, strict=True)))
+
+
+def _assess(measured: Measured, theta: Array, total: Evidence) -> tuple[float, Array]:
+    """Return distance and left-out losses of the fit to some rows."""
+    A = total.information + measured.penalty * np.eye(len(theta))
+    A[np.diag_indices(len(A))] += 1e-12 * np.trace(A)
+    inverse = cho_solve(cho_factor(A), np.eye(len(A)))
+    step = inverse @ (total.score - measured.penalty * theta)
+    left_out = _left_out(measured.family, theta, step, inverse, measured.domains[0])
+    return float(np.sum((measured.root @ step) ** 2)), left_out
+
+
+def _left_out(family: glm.Family, theta: Array, step: Array, inverse: Array, rows: Rows) -> Array:
+    """Return the loss of every row under the fit ``theta + step`` without it, (n,).
+
+    Without row i, with information V_i and residual r_i, its predictor changes by
+    ``-h (I - V_i h)^{-1} r_i``, h the leverage; exactly so where the family is linear.
+    """
+    p, q = rows.Z.shape[1], rows.Y.shape[1]
+    eta = rows.Z @ (theta + step).reshape(p, q)
+    V = family.variance(rows.Z @ theta.reshape(p, q))
+    residual = rows.Y - family.mean(eta)
+    h = (rows.Z @ inverse.reshape(p, -1)).reshape(-1, q, p, q)
+    h = np.einsum("nqpr,np->nqr", h, rows.Z)
+    unit = np.eye(q) * (1 + 1e-9)
+    change = h @ np.linalg.solve(unit - V @ h, residual[:, :, None])
+    return family.loss(eta - change[:, :, 0], rows.Y)
+
+
+def _prefixes(
+    family: glm.Family, theta: Array, rows: Rows, sizes: Sequence[int]
+) -> dict[int, Evidence]:
+    """Return the evidence of the first rows, by their number; no row is looked at twice."""
+    total, start, found = evidence(family, theta, rows.at(slice(0, 0))), 0, {}
+    for stop in sorted(set(sizes)):
+        if stop > start:
+            total = total + evidence(family, theta, rows.at(slice(start, stop)))
+        start, found[stop] = stop, total
+    return found
+
+
+def choose(
+    measured: Measured,
+    M: Array,
+    candidates: Sequence[NDArray[np.integer]],
+    orders: Sequence[Sequence[Array]],
+    *,
+    none_too: bool = True,
+) -> Choice:
+    """Return, of candidate quantities and random orders, the rows that promise the least risk.
+
+    The programme knows neither which rows are drawn nor, with fewer rows than parameters, what
+    they do to the fit: its promise can be wrong by a factor. With the rows at hand the fit can
+    be made, and its expected loss is its distance from the best estimate of the target, plus
+    the risk of that estimate, whatever the rows. With ``none_too``, no rows are a candidate.
+    """
+    theta, floor = combined_fit(measured, M)
+    every = [np.zeros(len(M), dtype=np.intp), *candidates]
+    found = [losses(measured, theta, order, every) for order in orders]
+    distance = np.array([each.distance for each in found])
+    allowed = distance.copy()
+    if none_too:
+        allowed[np.array([_clearly_worse(each, measured.domains[0]) for each in found])] = np.inf
+    else:
+        allowed[:, 0] = np.inf
+    draw, best = divmod(int(np.argmin(allowed)), len(every))
+    m, unit = every[best], len(measured.root) * floor
+    rows = [np.asarray(o)[:k] for o, k in zip(orders[draw], m, strict=True)]
+    return Choice(m, rows, (distance[draw, best] + unit) / 2, (distance[0, 0] + unit) / 2)
+
+
+def _clearly_worse(found: Losses, target: Rows) -> NDArray[np.bool_]:
+    """Return which candidates predict left-out target rows worse than the first, beyond error.
+
+    It takes no model of how domains differ to see this, only target rows.
+    """
+    worse = found.left_out - found.left_out[0]
+    w = target.weight / target.size
+    mean = worse @ w
+    error = np.sqrt((worse - mean[:, None]) ** 2 @ w / max(target.size - 1, 1))
+    return (mean > error) & (np.arange(len(worse)) > 0)
