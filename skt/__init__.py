@@ -2,8 +2,8 @@
 
 from ._compare import Comparison, compare, compare_each
 from ._l2sp import L2SPClassifier, L2SPRidge
-from ._smart import ReducedRankRegressor, SMARTRegressor
 from ._otqms import OTQMSSampler, SourceSampled, SourceWeighted
+from ._smart import ReducedRankRegressor, SMARTRegressor
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV
@@ -16,9 +16,9 @@ __all__ = [
     "L2SPClassifier",
     "L2SPRidge",
     "Moments",
+    "OTQMSSampler",
     "ReducedRankRegressor",
     "SMARTRegressor",
-    "OTQMSSampler",
     "SourceModel",
     "SourceSampled",
     "SourceWeighted",

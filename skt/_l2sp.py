@@ -589,7 +589,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
                 # What is added to all classes alike changes no probability.
                 coefs[k] = coef - coef.mean(axis=1, keepdims=True) * (q > 1)
                 continue
-            rows = Rows(*source)
+            rows = Rows(source.X, source.y, source.weight)
             penalties[k] = self._source_penalty(rows, p, q)
             coefs[k] = self._fit_rows(rows, penalties[k], np.zeros((p, q))).coef
         self.source_alpha_ = penalties
