@@ -218,6 +218,18 @@ def reduced_rank(m: SecondMoments, rank: int, ridge: float = 0.0) -> Factors:
     return Factors(U, d, transpose(rotation @ right[..., :rank, :]))
 
 
+def truncated(C: Array, G: Array, rank: int, ridge: float = 0.0) -> Factors:
+    """Return the coefficients of the given rank whose predictions are nearest to those of C.
+
+    They minimise tr (B - C)'(G + ridge I)(B - C): B = C P, where P projects on the leading
+    eigenvectors of C'(G + ridge I)C. Where C is least squares it is `reduced_rank`.
+    """
+    _, Q = np.linalg.eigh(transpose(C) @ (G @ C) + ridge * transpose(C) @ C)
+    leading = Q[..., Q.shape[-1] - rank :]
+    U, d, rotation = np.linalg.svd(C @ leading, full_matrices=False)
+    return Factors(U, d, leading @ transpose(rotation))
+
+
 # Choice of rank and penalty -----------------------------------------------------------------
 
 

@@ -8,8 +8,9 @@ Notation as in `smart`. Candidates are
 * a path at structural rank 0 (every source direction penalised), upwards from lambda = 0.
 
 All are fitted to all rows and without each fold side by side, on the same grid of lambda, and
-compared by the error of validation. The paper instead fixes the structural rank by
-cross-validation and lambda by a BIC that counts non-zeros alone: `fit_by_bic`.
+compared by the error of validation. The best is stacked with plain reduced-rank regression, with
+a weight that rises with the evidence for it (`stacking_weight`). The paper instead fixes the
+structural rank by cross-validation and lambda by a BIC that counts non-zeros alone: `fit_by_bic`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from .reduced_rank import (
     Chosen,
@@ -31,6 +31,7 @@ from .reduced_rank import (
     rank_errors,
     reduced_rank,
     ridge_grid,
+    truncated,
 )
 from .smart import (
     TINY,
@@ -58,8 +59,10 @@ UP_GRID = np.geomspace(2e-3, 4.0, 11)
 N_STRUCTURAL = 8
 # Errors of validation need no exact solutions.
 PATH_TOL, PATH_ITER = 1e-3, 60
-# One-sided, of the test by which a candidate must beat reduced-rank regression.
-CONFIDENCE = 0.9
+# From this weight on the best candidate stands alone, so that its zeros stay zeros.
+CERTAIN = 0.95
+# Errors of validation below this part of ||Y||^2/n are rounding error.
+ROUNDING = 1e-13
 
 
 class Setting(NamedTuple):
@@ -105,6 +108,13 @@ class Fitted(NamedTuple):
     objective: Array  # curve of the objective, one value for a closed form
     candidates: list[Candidate]  # empty where nothing was compared
     chosen: int = 0  # which of them
+    weight: float = 1.0  # of it in the stack with the first
+    stack: Factors | None = None  # None where the weight is one
+
+    @property
+    def factors(self) -> Factors:
+        """Coefficients: the candidate's, or those of the stack."""
+        return self.candidate.factors if self.stack is None else self.stack
 
 
 class Bases(NamedTuple):
@@ -155,7 +165,7 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     Returns
     -------
     Fitted
-        The candidate of least error, or reduced-rank regression unless `pick` finds it beaten.
+        The best candidate, stacked with reduced-rank regression.
     """
     chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
     if setting.structural is not None and setting.alpha is not None:
@@ -163,7 +173,12 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     candidates = [plain(folds, chosen)]
     if len(folds.test.n) and setting.rank != 0:
         candidates += _borrowing(folds, bases, setting, chosen)
-    return _refine(pick(candidates, folds.test.n), candidates, folds, bases, setting)
+    gains, errors = log_gains(candidates, folds)
+    best = int(np.argmax(gains))
+    weight = stacking_weight(gains[best], errors[best], float(folds.train.n[0]))
+    if weight == 0:
+        best, weight = 0, 1.0
+    return _stacked(_refine(best, candidates, folds, bases, setting), weight, folds)
 
 
 def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> Fitted:
@@ -252,26 +267,47 @@ def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
         yield from _path(folds, bases, setting, setting.structural or (0, 0), rank, ridge)
 
 
-def pick(candidates: list[Candidate], n: Array) -> int:
-    """Return the number of the best candidate, or of the first unless it is beaten clearly.
+def log_gains(candidates: list[Candidate], folds: Folds) -> tuple[Array, Array]:
+    """Return the means over folds of log(error of the first / error), and their standard errors.
 
-    Clearly: by a paired t test over folds of the logarithms of the errors, which vary less
-    between folds than the errors do. A single fold has no test.
+    Logarithms, since a fold of outliers would decide on its own. A single fold has no standard
+    error; it counts as zero.
     """
-    means = [float(n @ c.errors) for c in candidates]
-    best = int(np.argmin(means))
-    if len(n) < 2:
-        return best
-    gain, error = log_gain(candidates[best], candidates[0])
-    return best if gain > error * stdtrit(len(n) - 1, CONFIDENCE) else 0
+    least = np.maximum(ROUNDING * folds.test.y2, TINY)
+    logs = np.log([np.maximum(c.errors, least) for c in candidates])
+    if logs.shape[1] == 0:
+        return np.zeros(len(logs)), np.zeros(len(logs))
+    gains, n_folds = logs[0] - logs, logs.shape[1]
+    mean = gains.mean(axis=1)
+    spread = np.sum((gains - mean[:, None]) ** 2, axis=1)
+    return mean, np.sqrt(spread / (max(n_folds - 1, 1) * n_folds))
 
 
-def log_gain(candidate: Candidate, first: Candidate) -> tuple[float, float]:
-    """Return the mean of log(error of the first / error) over folds, and its standard error."""
-    gains = np.log(np.maximum(first.errors, TINY) / np.maximum(candidate.errors, TINY))
-    freedom = max(len(gains) - 1, 1)
-    error = np.sqrt(np.sum((gains - gains.mean()) ** 2) / freedom / len(gains))
-    return float(gains.mean()), float(error)
+def stacking_weight(gain: float, error: float, n: float) -> float:
+    """Return the weight of a candidate against reduced-rank regression, from 0 to 1.
+
+    With Gaussian errors of unknown variance, n rows speak for it by a likelihood ratio of
+    exp(n gain / 2) for each output. The gain is lowered by its standard error, and outputs, whose
+    errors are correlated, count as one:
+
+        1 - exp(-n max(gain - error, 0) / 2),
+
+    and one from `CERTAIN` on. A candidate that is not better by a standard error has no weight,
+    and few rows do not bring much of it.
+    """
+    weight = -np.expm1(-n / 2 * max(gain - error, 0.0))
+    return float(weight) if weight < CERTAIN else 1.0
+
+
+def _stacked(fitted: Fitted, weight: float, folds: Folds) -> Fitted:
+    """Return the mean of the candidate and the first, cut back to the larger of their ranks."""
+    if weight == 1:
+        return fitted
+    first, chosen = fitted.candidates[0], fitted.candidate
+    C = weight * chosen.factors.C + (1 - weight) * first.factors.C
+    rank = max(first.rank, chosen.rank)
+    stack = truncated(C, folds.train.G[0], rank, first.ridge)
+    return fitted._replace(weight=weight, stack=stack)
 
 
 def _mean(errors: Array, folds: Folds) -> float:
