@@ -1,6 +1,6 @@
 """How many rows of which source? OTQMS against weights, all rows and none.
 
-    python -m benchmarks otqms_equal-400 otqms_equal-100 otqms_programme
+    python -m benchmarks otqms_equal-400 otqms_programme
     python -m benchmarks otqms_boosting otqms_digits
 
 The first two are UOWQ's simulation (:mod:`benchmarks.uowq_risk`); the last two are real data, with
@@ -468,16 +468,12 @@ LEARNING = (
 BENCHMARKS = (
     PROGRAMME,
     risk_study(400, "Is OTQMS's risk low in UOWQ's simulation, and what does it cost?", 12),
-    risk_study(100, "The same with sources of 100 rows.", 12),
     *LEARNING,
 )
 
 TABLES = {
     "otqms programme": lambda: PROGRAMME.table(load("otqms_programme")),
-    **{
-        f"otqms equal-{n}": partial(lambda name: RISK_REPORT.show(load(name)), f"otqms_equal-{n}")
-        for n in (400, 100)
-    },
+    "otqms equal-400": lambda: RISK_REPORT.show(load("otqms_equal-400")),
     **{
         f"otqms {study.name.removeprefix('otqms_')}": partial(
             lambda name: learning_table(load(name)), study.name
