@@ -625,7 +625,8 @@ class SelectionDisplay:
     """Error of validation along the penalty, one line for each structural rank.
 
     The reference is plain reduced-rank regression; bars are one standard error of the paired
-    difference from it over folds. Closed forms, with an infinite penalty, stand at the right.
+    difference from it over folds. The choice is by logarithms of errors, so that the chosen
+    candidate need not be the lowest. Closed forms, with an infinite penalty, stand at the right.
 
     Parameters
     ----------
