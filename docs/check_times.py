@@ -1,4 +1,4 @@
-"""Fail if an example of the gallery took too long: `python docs/check_times.py example-times.xml`."""
+"""Fail if an example was slow: `python docs/check_times.py docs/_build/example-times.xml`."""
 
 import sys
 from xml.etree import ElementTree

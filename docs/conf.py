@@ -1,4 +1,4 @@
-"""How the documentation is built: `python -m sphinx -n -W --keep-going -b html docs docs/_build`."""
+"""How the documentation is built: `python -m sphinx -n -W -b html docs docs/_build`."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))  # the tables and the chart are made from benchmar
 
 project = "scikit-transfer"
 author = "scikit-transfer developers"
-copyright = author  # noqa: A001
+copyright = author
 release = version = skt.__version__
 
 extensions = [
@@ -62,7 +62,6 @@ nitpick_ignore_regex = [
 ]
 
 
-
 def core_docstring(app, what, name, obj, options, lines):
     """Show docstrings of the core as they stand in the code: notation as it is, bars for norms."""
     if not name.startswith("skt.core"):
@@ -70,7 +69,12 @@ def core_docstring(app, what, name, obj, options, lines):
     if what == "module":
         lines[1:] = ["", "::", "", *(f"   {line}" for line in lines[1:])]
     else:
-        lines[:] = [re.sub(r"``.*?``|(\|)", lambda m: m[0] if not m[1] else r"\|", x) for x in lines]
+        lines[:] = [re.sub(r"``.*?``|\|", lambda m: m[0].replace("|", bar(m[0])), x) for x in lines]
+
+
+def bar(match):
+    """Return a bar as it is inside code, and escaped outside."""
+    return "|" if match.startswith("``") else r"\|"
 
 
 def setup(app):
