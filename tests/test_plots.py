@@ -479,7 +479,7 @@ def test_validated_losses_along_the_penalty():
     assert_allclose(np.sort(lines["with sources"].get_ydata()), np.sort(est.cv_loss_[1]) / least)
     assert est.alpha_ == np.inf
     assert lines["chosen"].get_xdata()[0] == lines["with sources"].get_xdata().max()
-    assert lines["chosen"].axes.get_xticklabels(minor=True)[0].get_text() == "infinite"
+    assert lines["chosen"].axes.get_xticklabels(minor=True)[0].get_text() == "\ninfinite"
     assert lines["chosen"].get_ydata()[0] == pytest.approx(est.cv_loss_.min() / least)
 
 

@@ -95,7 +95,7 @@ class PenaltyCurveDisplay(Display):
             )
         ax.set_xscale("log")
         if np.isinf(self.alphas).any():
-            ax.set_xticks([x.max()], ["infinite"], minor=True)
+            ax.set_xticks([x.max()], ["\ninfinite"], minor=True)
         self._limit(ax, least)
         ax.set(
             xlabel="alpha, the target's penalty",
@@ -272,7 +272,7 @@ class SelectionDisplay(Display):
         ax.annotate(
             f"{self.structural_rank[best][0]}, {self.structural_rank[best][1]}",
             (x[best], self.difference[best]),
-            (6, -4),
+            (10, -4),
             textcoords="offset points",
         )
 
