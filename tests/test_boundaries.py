@@ -19,7 +19,7 @@ ARROWS = {
     "sources": {"core.moments"},
     "model_selection": {"sources", "_sklearn"},
     "_sklearn": set(),
-    "plots": set(),
+    "plots": {"plots", "core.allocation"},
     "datasets": {"datasets"},
     "theory": {"core.spectra"},
     "_base": {"sources", "core.glm", "core.moments", "_sklearn"},
