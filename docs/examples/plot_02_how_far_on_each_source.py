@@ -3,7 +3,7 @@ How far does it lean on each source, and why?
 =============================================
 
 A method that borrows should say from whom, how much, and for what reason. Here the target are 25 house
-sales in one neighbourhood of Ames, Iowa; 18 other neighbourhoods are sources. Predicted is the
+sales in the neighbourhood North Ames of Ames, Iowa; 18 other neighbourhoods are sources. Predicted is the
 logarithm of the price.
 """
 
@@ -28,15 +28,15 @@ FEATURES = [
 ]
 houses = load_ames_housing()
 X = houses.data[:, [houses.feature_names.index(name) for name in FEATURES]]
-target = np.random.default_rng(0).permutation(np.flatnonzero(houses.groups == "Old_Town"))
+target = np.random.default_rng(0).permutation(np.flatnonzero(houses.groups == "North_Ames"))
 train, test = target[:25], target[25:]
-rows = np.concatenate([train, np.flatnonzero(houses.groups != "Old_Town")])
-domain = as_sample_domain(houses.groups[rows], target="Old_Town")
+rows = np.concatenate([train, np.flatnonzero(houses.groups != "North_Ames")])
+domain = as_sample_domain(houses.groups[rows], target="North_Ames")
 
 model = make_pipeline(StandardScaler(), UOWQRegressor())
 model.fit(X[rows], houses.target[rows], uowqregressor__sample_domain=domain)
 alone = make_pipeline(StandardScaler(), UOWQRegressor()).fit(X[train], houses.target[train])
-for name, each in {"with sources": model, "Old Town alone": alone}.items():
+for name, each in {"with sources": model, "North Ames alone": alone}.items():
     error = np.sqrt(np.mean((each.predict(X[test]) - houses.target[test]) ** 2))
     print(f"{name:15} typical error of a price on {len(test)} other sales: {10**error - 1:.0%}")
 
@@ -48,8 +48,8 @@ for name, each in {"with sources": model, "Old Town alone": alone}.items():
 SourceWeightsDisplay.from_estimator(model)
 
 # %%
-# Weights are small because there are many rows. Together the sources are worth this many more sales in
-# Old Town:
+# A weight of some hundredths looks like nothing, but there are thousands of such rows. This many more sales
+# in North Ames would be as good:
 
 EffectiveSampleSizeDisplay.from_estimator(model)
 
