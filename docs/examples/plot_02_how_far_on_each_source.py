@@ -2,9 +2,9 @@
 How far does it lean on each source, and why?
 =============================================
 
-A method that borrows should say from whom, how much, and for what reason. Here the target are 25 house
-sales in the neighbourhood North Ames of Ames, Iowa; 18 other neighbourhoods are sources. Predicted is the
-logarithm of the price.
+A method that borrows should say from whom, how much, and for what reason. Here the target are 25
+house sales in the neighbourhood North Ames of Ames, Iowa; 18 other neighbourhoods are sources.
+Predicted is the logarithm of the price.
 """
 
 import matplotlib.pyplot as plt
@@ -41,21 +41,21 @@ for name, each in {"with sources": model, "North Ames alone": alone}.items():
     print(f"{name:15} typical error of a price on {len(test)} other sales: {10**error - 1:.0%}")
 
 # %%
-# The weight of a source is what one of its rows counts, where a row of the target counts 1. Beside it
-# stands the reason: the discrepancy, how far the source's coefficients are estimated to be from the
-# target's.
+# The weight of a source is what one of its rows counts, where a row of the target counts 1. Beside
+# it stands the reason: the discrepancy, how far the source's coefficients are estimated to be from
+# the target's.
 
 SourceWeightsDisplay.from_estimator(model)
 
 # %%
-# A weight of some hundredths looks like nothing, but there are thousands of such rows. This many more sales
-# in North Ames would be as good:
+# A weight of some hundredths looks like nothing, but there are thousands of such rows. This many
+# more sales in North Ames would be as good:
 
 EffectiveSampleSizeDisplay.from_estimator(model)
 
 # %%
-# Why not take all rows at full weight? Between the target alone and all rows pooled, the risk that is
-# predicted has two parts. Noise falls the more is taken in, and discrepancy rises.
+# Why not take all rows at full weight? Between the target alone and all rows pooled, the risk that
+# is predicted has two parts. Noise falls the more is taken in, and discrepancy rises.
 
 RiskCurveDisplay.from_estimator(model)
 

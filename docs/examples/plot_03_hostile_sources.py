@@ -7,8 +7,8 @@ does it cost to have such sources among the others?
 
 Here we spoil sources ourselves. The target are diabetes patients of one sex in the upper tertile of
 age, 30 of whom train; the five other groups are sources. In a *useless* source the outcome is
-shuffled, so that it has nothing to do with the features. In a *hostile* one it is turned round: where
-the disease progressed most it is said to have progressed least.
+shuffled, so that it has nothing to do with the features. In a *hostile* one it is turned round:
+where the disease progressed most it is said to have progressed least.
 """
 
 import matplotlib.pyplot as plt
@@ -65,9 +65,10 @@ comparisons = {
 # hostile ones: a source that says the opposite of the target's own rows is easily found out.
 #
 # Useless sources are harder. All of them say the same, that no feature matters, and 30 rows hardly
-# suffice to contradict them. Where every source is useless, UOWQ loses here. L2-SP holds, because it
-# checks its sources against ridge on the target alone, by leave-one-out. If you have reason to think that
-# all your sources may be useless, use :class:`skt.L2SPRidge`, or run :func:`skt.compare` first.
+# suffice to contradict them. Where every source is useless, UOWQ loses here. L2-SP holds, because
+# it checks its sources against ridge on the target alone, by leave-one-out. If you have reason to
+# think that all your sources may be useless, use :class:`skt.L2SPRidge`, or run :func:`skt.compare`
+# first.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 for ax, how in zip(axes, ("shuffled", "turned_round"), strict=True):

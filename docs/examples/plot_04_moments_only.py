@@ -2,11 +2,11 @@
 My sources may not leave their house. What can they send?
 =========================================================
 
-Hospitals, offices and companies often may not hand over rows. A linear method does not need them: means
-and sums of products are enough. Each source computes them at home and sends a small file.
+Hospitals, offices and companies often may not hand over rows. A linear method does not need them:
+means and sums of products are enough. Each source computes them at home and sends a small file.
 
-The houses are 32 states of the USA, whose rows are counties and years. The target is Oklahoma, of which
-we have 30 rows. Predicted are murders per 10,000 people.
+The houses are 32 states of the USA, whose rows are counties and years. The target is Oklahoma, of
+which we have 30 rows. Predicted are murders per 10,000 people.
 """
 
 import tempfile
@@ -56,8 +56,8 @@ difference = np.abs(model.predict(X[test]) - with_rows.predict(X[test])).max()
 print(f"largest difference of {len(test)} predictions: {difference:.1e}")
 
 # %%
-# How many houses have to answer? States join in the order of the alphabet, for five choices of the 30
-# rows of Oklahoma. What a state sends is a few kilobytes, however many rows it has.
+# How many houses have to answer? States join in the order of the alphabet, for five choices of the
+# 30 rows of Oklahoma. What a state sends is a few kilobytes, however many rows it has.
 
 numbers = [0, 1, 2, 4, 8, 16, 32]
 losses = []
@@ -94,6 +94,6 @@ for ax in (left, right):
 plt.show()
 
 # %%
-# Two cautions. Moments of a handful of rows can reveal these rows, and nothing here adds noise: it is no
-# formal guarantee of privacy. And all houses must use the same units and the same columns in the same
-# order. A large mismatch of units warns; :meth:`skt.Moments.rescale` mends it.
+# Two cautions. Moments of a handful of rows can reveal these rows, and nothing here adds noise: it
+# is no formal guarantee of privacy. And all houses must use the same units and the same columns in
+# the same order. A large mismatch of units warns; :meth:`skt.Moments.rescale` mends it.

@@ -2,12 +2,12 @@
 How few rows are few? When do sources stop to matter?
 =====================================================
 
-With three rows of your own you would take anybody's advice; with three thousand you need none. Where
-on the way is your table?
+With three rows of your own you would take anybody's advice; with three thousand you need none.
+Where on the way is your table?
 
-A learning curve answers it: the loss on the target's held-out rows against the number of target rows to
-train on, with and without sources. Here rows are counties of the USA in one year, predicted are murders
-per 10,000 people. The target is Virginia, and the others with many rows are sources.
+A learning curve answers it: the loss on the target's held-out rows against the number of target
+rows to train on, with and without sources. Here rows are counties of the USA in one year, predicted
+are murders per 10,000 people. The target is Virginia, and the others with many rows are sources.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ own = np.random.default_rng(0).permutation(np.flatnonzero(domain == "target"))
 may_train, test = own[:1000], own[1000:]
 
 # %%
-# A *design* draws one data set: which rows of the state train. It is a dataclass, so that its number of
-# rows becomes a column of the records. Every method sees the same rows.
+# A *design* draws one data set: which rows of the state train. It is a dataclass, so that its
+# number of rows becomes a column of the records. Every method sees the same rows.
 
 
 @dataclass
@@ -92,10 +92,10 @@ display.ax_.minorticks_off()
 plt.show()
 
 # %%
-# Bands are two standard errors over the choices of rows; the test rows stay the same. Pooling does not
-# learn: thousands of source rows drown the target's. With 15 rows it is best all the same, since so few
-# rows can hardly tell which source differs. From then on the methods that weigh sources lose less and
-# less to it and overtake it. With some hundred rows Virginia alone is as good as anything, and the
-# sources can be dropped.
+# Bands are two standard errors over the choices of rows; the test rows stay the same. Pooling does
+# not learn: thousands of source rows drown the target's. With 15 rows it is best all the same,
+# since so few rows can hardly tell which source differs. From then on the methods that weigh
+# sources lose less and less to it and overtake it. With some hundred rows Virginia alone is as good
+# as anything, and the sources can be dropped.
 
 print(to_markdown(summary))

@@ -2,13 +2,13 @@
 My source points the right way, but at another scale. Can I use it?
 ===================================================================
 
-Prices in another currency, doses in other units, an instrument with another gain: the source knows which
-features matter, and is wrong about how much. It would be a pity to throw it away, and a mistake to pool
-it.
+Prices in another currency, doses in other units, an instrument with another gain: the source knows
+which features matter, and is wrong about how much. It would be a pity to throw it away, and a
+mistake to pool it.
 
 Here the target are 25 house sales in the neighbourhood College Creek of Ames, Iowa, in thousands of
-dollars. The source is the rest of the town. We record its prices in dollars, then in another currency, five
-to the dollar, and then with the sign turned, as what buyers have lost.
+dollars. The source is the rest of the town. We record its prices in dollars, then in another
+currency, five to the dollar, and then with the sign turned, as what buyers have lost.
 """
 
 import matplotlib.pyplot as plt
@@ -61,12 +61,14 @@ for seed in range(10):
 # ``source_scale_`` is what the source's coefficients are multiplied with:
 
 for unit, values in zip(UNITS, scales, strict=True):
-    print(f"source {unit:19} scale {values.mean():+.2f} (from {values.min():+.2f} to {values.max():+.2f})")
+    print(
+        f"source {unit:19} scale {values.mean():+.2f} (from {values.min():+.2f} to {values.max():+.2f})"
+    )
 
 # %%
-# With the scale free, the answer hardly depends on how the source counts its money. With the scale at one,
-# which is the method as published, the source is worth less in another currency and nothing with its sign
-# turned. Pooling is best where the units agree, and useless otherwise.
+# With the scale free, the answer hardly depends on how the source counts its money. With the scale
+# at one, which is the method as published, the source is worth less in another currency and nothing
+# with its sign turned. Pooling is best where the units agree, and useless otherwise.
 
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 top = 1.2 * errors[:, 0].mean()
@@ -82,14 +84,17 @@ for m, (name, mark) in enumerate(zip(METHODS, "os^D", strict=True)):
             ax.plot(x, 0.94 * top, mark, color=color)
 ax.set(ylim=(0.9 * errors.mean(axis=2).min(), top), xlabel="how the source records prices")
 ax.set_xticks(range(len(UNITS)), UNITS)
-ax.set_ylabel("error of unseen sales, thousands of dollars\n(root mean square; bars: 2 standard errors)")
+ax.set_ylabel(
+    "error of unseen sales, thousands of dollars\n(root mean square; bars: 2 standard errors)"
+)
 figure.legend(frameon=False, loc="outside right upper")
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
-# ``method="loo"`` chooses by exact leave-one-out over a whole surface of penalties, at the best scale of each
-# point. Inside the dashed line the source helps; the star is the choice. It is the search to look at. The
-# default, which fits target and source jointly, has the lower risk on average.
+# ``method="loo"`` chooses by exact leave-one-out over a whole surface of penalties, at the best
+# scale of each point. Inside the dashed line the source helps; the star is the choice. It is the
+# search to look at. The default, which fits target and source jointly, has the lower risk on
+# average.
 
 surface = L2SPRidge(method="loo").fit(X[train], y, sample_domain=domain)
 LooSurfaceDisplay.from_estimator(surface)

@@ -2,8 +2,9 @@
 Many outputs, and of the earlier years only a fitted model is left
 ==================================================================
 
-Twenty stations, one model for each: with few days of the new years, each of them is poor. But stations move
-together, and an earlier model knows how. Can its coefficients help, when its rows are gone?
+Twenty stations, one model for each: with few days of the new years, each of them is poor. But
+stations move together, and an earlier model knows how. Can its coefficients help, when its rows are
+gone?
 
 The data are daily entries at 20 stations of Chicago's elevated railway, from weather, sport and
 calendar. The target are 40 days of 2014 to 2016. Of 2001 to 2008 all that is kept is a fitted ridge
@@ -27,7 +28,6 @@ X, y = scaler.transform(days.data), days.target
 
 earlier = RidgeCV(np.logspace(-3, 4, 15)).fit(X[early], y[early])
 sources = {"2001-08": FrozenEstimator(earlier)}
-
 
 
 class OnTop:
@@ -66,10 +66,10 @@ for name, loss in zip(METHODS, losses.mean(axis=2), strict=True):
     print(f"{name:34} {loss.mean():.3f}, from {loss.min():.3f} to {loss.max():.3f}")
 
 # %%
-# By station. The earlier model is off wherever a station has grown or shrunk: it knows the pattern of the
-# week, not the level. SMART takes its pattern and asks the 40 days for the rest. So does ridge on top of the
-# earlier model, a rival of three lines, which is as good here. It has no guard, though: where the
-# earlier model is wrong, it starts from there.
+# By station. The earlier model is off wherever a station has grown or shrunk: it knows the pattern
+# of the week, not the level. SMART takes its pattern and asks the 40 days for the rest. So does
+# ridge on top of the earlier model, a rival of three lines, which is as good here. It has no guard,
+# though: where the earlier model is wrong, it starts from there.
 
 mean = losses.mean(axis=1)
 order = np.argsort(-mean[-1])
@@ -86,8 +86,9 @@ figure.legend(frameon=False, loc="outside upper center", ncols=2)
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
-# What was borrowed? The columns are the factors of the new model, the rows are directions of the earlier
-# one. A dark cell near the top says that a factor is one of the earlier model's leading directions.
+# What was borrowed? The columns are the factors of the new model, the rows are directions of the
+# earlier one. A dark cell near the top says that a factor is one of the earlier model's leading
+# directions.
 
 smart = METHODS["SMART"]
 print(f"rank {smart.rank_}, part of the borrowed solution {smart.stacking_weight_:.2f}")
