@@ -13,8 +13,18 @@ import skt
 import skt.datasets
 import skt.plots
 import skt.study
+import skt.theory
 
 ROOT = Path(__file__).parents[1]
+PUBLIC = {
+    "skt": skt,
+    "skt.datasets": skt.datasets,
+    "skt.plots": skt.plots,
+    "skt.study": skt.study,
+    "skt.theory": skt.theory,
+}
+# Made when the documentation is built, which checks links to them.
+MADE = ("auto_examples/", "gen_modules/")
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -28,25 +38,28 @@ def test_examples_of_the_pages_run(page):
 
 def test_every_export_is_on_the_models_page():
     page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    modules = {
-        "skt": skt,
-        "skt.datasets": skt.datasets,
-        "skt.plots": skt.plots,
-        "skt.study": skt.study,
-    }
     missing = [
         f"{name}.{export}"
-        for name, module in modules.items()
+        for name, module in PUBLIC.items()
         for export in module.__all__
         if f"`{name}.{export}`" not in page
     ]
     assert not missing
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_export_is_in_the_api_reference_and_nothing_else(name):
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    sections = re.split(r"^\.\. currentmodule:: (.+)$", page, flags=re.M)[1:]
+    listed = {module: re.findall(r"^   (\w+)$", text, re.M) for module, text in zip(
+        sections[::2], sections[1::2], strict=True)}  # fmt: skip
+    assert sorted(listed[name]) == sorted(PUBLIC[name].__all__)
+
+
 @pytest.mark.parametrize("page", [*DOCS, ROOT / "README.md"], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / link).exists(), link
+        assert link.startswith(MADE) or (page.parent / link).exists(), link
 
 
 def test_python_of_the_readme_is_python():
