@@ -1,12 +1,12 @@
 """The documents keep their word: examples run, exports are listed, tables are fresh."""
 
-import ast
 import doctest
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skt
@@ -14,6 +14,7 @@ import skt.datasets
 import skt.plots
 import skt.study
 import skt.theory
+from skt.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = {
@@ -62,12 +63,30 @@ def test_links_lead_somewhere(page):
         assert link.startswith(MADE) or (page.parent / link).exists(), link
 
 
-def test_python_of_the_readme_is_python():
+def test_python_of_the_readme_runs():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)
     assert blocks
     for block in blocks:
-        ast.parse(block)
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def numbers_and_words(text):
+    """Split a text into numbers and what stands between, lines and columns left aside."""
+    parts = re.split(r"(-?\d+\.\d+|\d+)", " ".join(text.split()))
+    return [float(n) for n in parts[1::2]], [word.strip() for word in parts[::2]]
+
+
+@pytest.mark.slow
+def test_output_in_the_readme_is_what_the_command_prints(capsys):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^```text\n(.*?)^```", readme, re.M | re.S)[1]
+    assert main(["compare"]) == 0
+    numbers, words = numbers_and_words(capsys.readouterr().out)
+    shown_numbers, shown_words = numbers_and_words(shown)
+    assert words == shown_words
+    # Other versions of what lies below may choose another penalty here and there.
+    np.testing.assert_allclose(numbers, shown_numbers, rtol=0.03, atol=0.02)
 
 
 def test_public_docstrings_have_an_example_and_name_their_parameters():
