@@ -101,7 +101,7 @@ def setup(app):
 
 # Examples ----------------------------------------------------------------------------------------
 
-# `docs/check_times.py` fails if one takes more than a minute.
+# `docs/check_build.py` fails if one takes more than a minute.
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
