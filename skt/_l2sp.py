@@ -96,6 +96,9 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         Penalties of the sources that leave-one-out looked at. Only with ``method_ == "loo"``.
     loo_surface_ : ndarray of shape (n_source_alphas, n_alphas)
         Mean squared leave-one-out error at the best scales. Only with ``method_ == "loo"``.
+    loo_error_ : float
+        Mean squared leave-one-out error of the fit with its sources, at given penalties, scales
+        and variances. NaN where the target cannot tell slopes.
     risk_, target_risk_ : float
         Estimated excess mean squared error of predicted means, with the sources and by the
         target alone, in squared units of y (mean over outputs).
@@ -297,7 +300,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         if not chosen.converged:
             _warn_not_converged(chosen.n_iter)
         if method == "stacked":
-            chosen = l2sp.stack(chosen, loo, rows)
+            chosen, loo = l2sp.stack(chosen, loo, rows)
         back = np.linalg.inv(units.turn)
         variance = np.mean(np.sum(back**2, axis=0))
         return chosen._replace(
@@ -305,6 +308,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             source_coefs=chosen.source_coefs @ back,
             risk=chosen.risk * variance,
             target_risk=chosen.target_risk * variance,
+            error=l2sp.mean_square(rows, loo @ back),
         )
 
     def _store(self, units, rows, chosen, sources, one_output):
@@ -323,6 +327,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             self.loo_curve_ = l2sp.loo_curve(rows, self.alphas_)
             for name in {"source_alphas_", "loo_surface_"} & vars(self).keys():
                 delattr(self, name)  # of an earlier fit
+        self.loo_error_ = chosen.error
         self.risk_, self.target_risk_ = chosen.risk, chosen.target_risk
         nothing = chosen.target_risk == 0
         self.transfer_gain_ = 0.0 if nothing else 1 - chosen.risk / chosen.target_risk

@@ -451,8 +451,16 @@ class SourceSampled(_Wrapped):
         As in `OTQMSSampler`.
     source_weights_ : ndarray of shape (n_sources,)
         Part of each source's rows that was taken.
+    discrepancy_ : ndarray of shape (n_sources, n_sources)
+        As in `OTQMSSampler`.
     effective_sample_size_ : float
         Target rows that would be as good, ``n_0 target_risk_ / risk_``.
+    source_effective_sample_size_ : ndarray of shape (n_sources,)
+        Target rows that each source adds to it, in proportion to the rows taken.
+    n_target_samples_ : float
+        Rows of the target.
+    n_source_samples_ : ndarray of shape (n_sources,)
+        Rows of each source.
     n_features_in_, feature_names_in_, classes_
         Of the trained estimator, where it has them.
 
@@ -547,15 +555,23 @@ class SourceSampled(_Wrapped):
         self.source_weights_ = sampler.transfer_quantities_ / sampler._sizes
         self.sample_indices_ = rows
         self.risk_, self.target_risk_ = sampler.risk_, sampler.target_risk_
+        self.discrepancy_ = sampler.discrepancy_
         gain = sampler.target_risk_ / max(sampler.risk_, 1e-300)
-        self.effective_sample_size_ = (len(rows) - np.sum(sampler.transfer_quantities_)) * gain
+        self.n_source_samples_ = sampler._sizes.astype(float)
+        self.n_target_samples_ = float(len(rows) - np.sum(sampler.transfer_quantities_))
+        self.effective_sample_size_ = self.n_target_samples_ * gain
+        self.source_effective_sample_size_ = allocation.effective_parts(
+            self.effective_sample_size_, self.n_target_samples_, self.transfer_quantities_
+        )
 
     def _store_all_rows(self, n_samples):
         self.source_names_, self.source_weights_ = [], np.zeros(0)
         self.transfer_quantities_ = np.zeros(0, dtype=np.intp)
         self.sample_indices_ = np.arange(n_samples)
+        self.discrepancy_ = np.zeros((0, 0))
         self.risk_ = self.target_risk_ = np.nan
-        self.effective_sample_size_ = float(n_samples)
+        self.effective_sample_size_ = self.n_target_samples_ = float(n_samples)
+        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
 
 
 class SourceWeighted(_Wrapped):
@@ -591,6 +607,14 @@ class SourceWeighted(_Wrapped):
         Weight of a row of each source.
     effective_sample_size_ : float
         Target rows that would be as good as all rows with these weights.
+    source_effective_sample_size_ : ndarray of shape (n_sources,)
+        Target rows that each source adds to it.
+    n_target_samples_ : float
+        Rows of the target, counted by their weights.
+    n_source_samples_ : ndarray of shape (n_sources,)
+        Rows of each source.
+    source_noise_ratio_ : ndarray of shape (n_sources,)
+        Noise variance of each source over that of the target; 1 unless the family is linear.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
         M, per target row.
     n_features_in_, feature_names_in_, classes_
@@ -650,7 +674,9 @@ class SourceWeighted(_Wrapped):
             _check_option("discrepancy", self.discrepancy, DISCREPANCIES)
         self.source_names_ = _source_names(X, y, sample_domain)
         self.source_weights_, self.discrepancy_ = np.zeros(0), np.zeros((0, 0))
-        self.effective_sample_size_ = float(num_samples(X))
+        self.effective_sample_size_ = self.n_target_samples_ = float(num_samples(X))
+        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
+        self.source_noise_ratio_ = np.zeros(0)
         if self.source_names_:
             sample_weight = self._weigh(X, y, sample_domain, sample_weight)
         self.estimator_ = _train(self.estimator, X, y, sample_weight)
@@ -669,7 +695,12 @@ class SourceWeighted(_Wrapped):
             measured = row_choice.measure(FAMILIES[family], domains.rows)
             self.discrepancy_ = _discrepancy(self.discrepancy, measured, domains.names)
             self.source_weights_, risk = row_choice.source_weights(measured, self.discrepancy_)
+        self.n_target_samples_, self.n_source_samples_ = float(measured.n[0]), measured.n[1:]
+        self.source_noise_ratio_ = measured.noise[1:]
         self.effective_sample_size_ = 1 / risk
+        self.source_effective_sample_size_ = allocation.effective_parts(
+            1 / risk, self.n_target_samples_, self.source_weights_ * self.n_source_samples_
+        )
         weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, dtype=float)
         for rows, w in zip(domains.source_rows, self.source_weights_, strict=True):
             weight[rows] *= w

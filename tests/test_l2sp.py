@@ -165,6 +165,7 @@ def test_surface_and_curve_hold_the_choice(rng):
     t, m = np.unravel_index(np.argmin(est.loo_surface_), est.loo_surface_.shape)
     assert est.alpha_ == est.alphas_[m]
     assert_array_equal(est.source_alpha_, est.source_alphas_[t])
+    assert est.loo_error_ == est.loo_surface_.min()
     assert est.loo_surface_.shape == (len(est.source_alphas_), len(est.alphas_))
     alone = L2SPRidge().fit(*target)
     assert_allclose(est.loo_curve_, alone.loo_curve_)
@@ -318,6 +319,7 @@ def test_units_of_y(rng, options, a):
     other = L2SPRidge(**options).fit(X, a * y, sample_domain=d)
     assert_allclose(other.predict(X), a * one.predict(X), rtol=1e-4, atol=1e-5 * abs(a))
     assert_allclose(other.risk_, a**2 * one.risk_, rtol=1e-3, atol=1e-9 * a**2)
+    assert_allclose(other.loo_error_, a**2 * one.loo_error_, rtol=1e-3)
 
 
 def test_grid_search_over_the_pipeline(rng):

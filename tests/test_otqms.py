@@ -351,6 +351,23 @@ def test_rows_of_the_sampler_are_what_is_trained_on(rng):
     assert_allclose(fitted.source_weights_, fitted.transfer_quantities_ / [200, 300])
 
 
+@pytest.mark.parametrize("cls", [SourceSampled, SourceWeighted])
+@pytest.mark.parametrize("kind", ["number", "class"])
+def test_rows_that_sources_are_worth_add_up(rng, cls, kind):
+    X, y, d = domains(rng, kind)
+    est = cls(Ridge() if kind == "number" else LogisticRegression()).fit(X, y, sample_domain=d)
+    assert_array_equal(
+        np.append(est.n_target_samples_, est.n_source_samples_),
+        [np.sum(d == name) for name in ["target", *est.source_names_]],
+    )
+    total = est.n_target_samples_ + est.source_effective_sample_size_.sum()
+    assert total == pytest.approx(est.effective_sample_size_)
+    assert est.discrepancy_.shape == (len(est.source_names_),) * 2
+    alone = cls(est.estimator).fit(X[d == "target"], y[d == "target"])
+    assert alone.n_target_samples_ == alone.effective_sample_size_ == np.sum(d == "target")
+    assert len(alone.n_source_samples_) == len(alone.source_effective_sample_size_) == 0
+
+
 def test_weights_are_what_is_trained_with(rng):
     X, y, d = domains(rng)
     fitted = SourceWeighted(Ridge()).fit(X, y, sample_domain=d)

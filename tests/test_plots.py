@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -16,17 +16,27 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from skt import (  # noqa: E402
+    L2SPClassifier,
     L2SPRidge,
+    OTQMSSampler,
     SMARTRegressor,
     SourceModel,
+    SourceSampled,
+    SourceWeighted,
+    UOWQRegressor,
+    stack_domains,
 )
 from skt._compare import compare  # noqa: E402
+from skt.core import allocation  # noqa: E402
 from skt.datasets import make_aligned_regressions, make_spectral_transfer  # noqa: E402
 from skt.plots import (  # noqa: E402
     AlignmentDisplay,
     ComparisonDisplay,
     ConvergenceDisplay,
+    EffectiveSampleSizeDisplay,
     LooSurfaceDisplay,
+    PenaltyCurveDisplay,
+    RiskCurveDisplay,
     SelectionDisplay,
     SourceWeightsDisplay,
     SourceWeightsMapDisplay,
@@ -116,8 +126,168 @@ def test_sixty_names_do_not_overlap():
 
 
 def test_estimator_without_weights():
-    with pytest.raises(ValueError, match="LinearRegression has none: fit it first"):
+    message = (
+        "draws a fitted estimator that weighs sources; LinearRegression has no source_weights_"
+    )
+    with pytest.raises(ValueError, match=message):
         SourceWeightsDisplay.from_estimator(LinearRegression())
+
+
+def test_long_names_keep_both_ends():
+    names = [f"a source whose name is much too long to be written out, {k}" for k in range(2)]
+    written = labels(SourceWeightsDisplay(names, [1, 0]).plot().ax_)
+    assert [text[:8] for text in written] == ["a source"] * 2
+    assert [text[-3:] for text in written] == [", 0", ", 1"]
+    assert max(map(len, written)) < 40
+
+
+# What lies behind the weights ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stacked():
+    rng = np.random.default_rng(3)
+    beta = rng.normal(size=6)
+
+    def draw(n, beta):
+        X = rng.normal(size=(n, 6))
+        return X, X @ beta + rng.normal(size=n)
+
+    sources = {
+        "near": draw(200, beta + 0.1),
+        "far": draw(150, beta + 1),
+        "apart": draw(60, beta - 4),
+    }
+    return stack_domains(draw(30, beta), sources)
+
+
+WEIGHING = {
+    "UOWQ": UOWQRegressor(),
+    "scalar UOWQ": UOWQRegressor(combination="scalar"),
+    "weighted": SourceWeighted(Ridge()),
+    "sampled": SourceSampled(Ridge(), OTQMSSampler(random_state=0)),
+}
+
+
+@pytest.fixture(params=list(WEIGHING), scope="module")
+def weighed(request, stacked):
+    X, y, domain = stacked
+    return WEIGHING[request.param].fit(X, y, sample_domain=domain)
+
+
+def test_discrepancy_stands_beside_the_weights(weighed):
+    display = SourceWeightsDisplay.from_estimator(make_pipeline(StandardScaler(), weighed))
+    weights, discrepancy = display.figure_.axes
+    assert weights is display.ax_
+    points = [line for line in discrepancy.lines if line.get_marker() == "o"]
+    order = np.argsort(-weighed.source_weights_, kind="stable")
+    expected = 30 * np.diag(weighed.discrepancy_)[order]
+    assert_allclose([point.get_xdata()[0] for point in points], expected[expected > 0])
+    hollow = [point.get_markerfacecolor() == "white" for point in points]
+    assert hollow == list(expected[expected > 0] >= 1)
+
+
+def test_weights_above_one_below_zero_and_unknown():
+    values = SourceWeightsDisplay(list("abcd"), [-0.2, 2.05, np.nan, 0.0], [30, 1e-9, 2, 0.0])
+    ax, beside = values.plot().figure_.axes
+    assert labels(ax) == ["b", "d", "a", "c"]
+    assert [bar.get_hatch() for bar in ax.patches] == [None, None, "////", None]
+    assert [text.get_text() for text in ax.texts] == ["not known"]
+    assert [line.get_marker() for line in beside.lines[1:]] == ["<", "<", "o", "o"]
+    values.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_both_panels_share_the_axes_given(by_hand):
+    figure, axes = plt.subplots(1, 2)
+    ax = figure.add_axes((0.1, 0.1, 0.3, 0.3)) if by_hand else axes[0]
+    right = ax.get_position().x1
+    display = SourceWeightsDisplay(["a"], [0.5], [2.0]).plot(ax=ax)
+    assert display.ax_ is ax
+    assert ax.get_position().x1 < figure.axes[-1].get_position().x0
+    assert figure.axes[-1].get_position().x1 <= right + 1e-9
+
+
+def test_effective_sample_size_adds_up(weighed):
+    display = EffectiveSampleSizeDisplay.from_estimator(weighed)
+    ax = display.ax_
+    assert (labels(ax)[0], labels(ax)[-1]) == ("target", "together")
+    own, *_, last, total = ax.patches
+    assert own.get_width() == 30
+    assert last.get_x() + last.get_width() == pytest.approx(weighed.effective_sample_size_)
+    assert total.get_width() == pytest.approx(weighed.effective_sample_size_)
+    written = [text.get_text() for text in ax.texts if text.get_text().startswith("of")]
+    assert written[0] == "of 30"
+    assert written[-1] == "of 440"
+    display.figure_.canvas.draw()
+
+
+def test_rows_that_are_not_known(stacked):
+    X, y, domain = stacked
+    known = {"a": SourceModel(np.ones(6))}
+    est = UOWQRegressor(sources=known).fit(X, y, sample_domain=domain)
+    written = [t.get_text() for t in EffectiveSampleSizeDisplay.from_estimator(est).ax_.texts]
+    assert written.count("of ?") == 2
+    with pytest.raises(ValueError, match="the weight of a row of every source; that of 'a' is not"):
+        RiskCurveDisplay.from_estimator(est)
+
+
+def curves(ax):
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def test_risk_starts_at_the_target_and_adds_up(weighed):
+    lines = curves(RiskCurveDisplay.from_estimator(weighed).ax_)
+    x, risk = lines["predicted risk"].get_data()
+    assert risk[0] == pytest.approx(1.0)
+    parts = lines["from noise"].get_ydata() + lines["from discrepancy"].get_ydata()
+    assert_allclose(parts, risk)
+    star = lines["chosen"]
+    assert star.get_xdata() == 1.0
+    assert star.get_ydata() == pytest.approx(risk[np.argmin(np.abs(x - 1))])
+    assert star.get_ydata() < 0.9
+
+
+@pytest.mark.parametrize("name", ["scalar UOWQ", "weighted"])
+def test_chosen_weights_are_at_the_minimum(stacked, name):
+    X, y, domain = stacked
+    est = WEIGHING[name].fit(X, y, sample_domain=domain)
+    for source in [None, *est.source_names_]:
+        lines = curves(RiskCurveDisplay.from_estimator(est, source=source).ax_)
+        x, risk = lines["predicted risk"].get_data()
+        near = np.abs(x - lines["chosen"].get_xdata()[0]).argmin()
+        assert abs(near - np.argmin(risk)) <= 1
+
+
+def test_ends_of_the_risk_are_the_target_and_all_rows(stacked):
+    X, y, domain = stacked
+    est = SourceWeighted(Ridge()).fit(X, y, sample_domain=domain)
+    risk = curves(RiskCurveDisplay.from_estimator(est).ax_)["predicted risk"].get_ydata()
+    k = est.source_noise_ratio_
+    n = np.append(30, est.n_source_samples_ / k)
+    assert risk[-1] == pytest.approx(30 * allocation.risk(k, n, est.discrepancy_))
+
+
+def test_a_far_end_is_written_out():
+    display = RiskCurveDisplay([0, 1, 2], [1, 0.5, 0.2], [0, 0.1, 6.8], 1.0, "weights").plot()
+    assert display.ax_.get_title(loc="right") == "at the right end 7"
+    assert display.ax_.get_ylim() == (0, 2)
+
+
+def test_risk_that_is_no_function_of_weights(stacked):
+    X, y, domain = stacked
+    est = UOWQRegressor().fit(X, y)
+    with pytest.raises(ValueError, match="needs sources; this estimator was fitted without"):
+        RiskCurveDisplay.from_estimator(est)
+    wide = np.random.default_rng(0).normal(size=(160, 30))
+    mirrored = wide.sum(axis=1) * np.where(np.arange(160) < 20, 1, -2)
+    est.fit(wide, mirrored, sample_domain=np.where(np.arange(160) < 20, "target", "mirror"))
+    assert est.source_scale_[0] < -1
+    with pytest.raises(ValueError, match=r"has scaled its sources.*combination='scalar'"):
+        RiskCurveDisplay.from_estimator(est)
+    est = SourceWeighted(Ridge()).fit(X, y, sample_domain=domain)
+    with pytest.raises(ValueError, match=r"source must be one of \['apart', 'far', 'near'\]; got"):
+        RiskCurveDisplay.from_estimator(est, source="nearby")
 
 
 def rows_of_weights(targets, sources):
@@ -254,24 +424,92 @@ def test_surface_is_a_map_with_its_choice_marked():
     display.figure_.canvas.draw()
 
 
-@pytest.mark.parametrize(
-    ("options", "labels"),
-    [
-        ({"source_alpha": "source-optimal"}, ["target alone", "with sources"]),
-        ({}, ["target alone"]),
-        ({"alpha": 0.1}, ["target alone", "with sources"]),
-    ],
-)
-def test_curves_where_there_is_no_surface(options, labels):
-    _, ax = plt.subplots()
-    display = LooSurfaceDisplay.from_estimator(l2sp(**options), ax=ax)
-    assert display.ax_ is ax
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == labels
+def test_surface_of_several_sources_and_of_a_known_one():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y, domain = X.sum(axis=1) + rng.normal(size=60), np.repeat(["target", "a", "b"], 20)
+    est = L2SPRidge(method="loo", sources={"known": SourceModel(np.ones(3))})
+    display = LooSurfaceDisplay.from_estimator(est.fit(X, y, sample_domain=domain))
+    assert np.isfinite(display.source_alphas).all()
     display.figure_.canvas.draw()
 
 
+@pytest.mark.parametrize("options", [{}, {"source_alpha": "source-optimal"}, {"alpha": 0.1}])
+def test_no_surface_where_one_penalty_was_looked_at(options):
+    with pytest.raises(ValueError, match=r"many pairs of penalties.*PenaltyCurveDisplay draws"):
+        LooSurfaceDisplay.from_estimator(l2sp(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"method": "loo"}, ["target alone", "with sources", "chosen"]),
+        ({"source_alpha": "source-optimal"}, ["target alone", "with sources", "chosen"]),
+        ({}, ["target alone", "sources fitted jointly"]),
+        ({"alpha": 0.1}, ["target alone", "with sources", "chosen"]),
+    ],
+)
+def test_errors_along_the_penalty(options, expected):
+    _, ax = plt.subplots()
+    est = l2sp(**options)
+    display = PenaltyCurveDisplay.from_estimator(make_pipeline(StandardScaler(), est), ax=ax)
+    assert display.ax_ is ax
+    lines = curves(ax)
+    assert list(lines) == expected
+    least = est.loo_curve_.min()
+    assert lines["target alone"].get_ydata().min() == pytest.approx(1.0)
+    mark = lines[expected[-1]]
+    assert mark.get_ydata()[0] == pytest.approx(est.loo_error_ / least)
+    display.figure_.canvas.draw()
+
+
+def classifier(**options):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(260, 8))
+    y = X.sum(axis=1) + 2 * rng.logistic(size=260) > 0
+    domain = np.where(np.arange(260) < 60, "target", "near")
+    return L2SPClassifier(**options), X, y, domain
+
+
+def test_validated_losses_along_the_penalty():
+    est, X, y, domain = classifier()
+    est.fit(X, y, sample_domain=domain)
+    lines = curves(PenaltyCurveDisplay.from_estimator(est).ax_)
+    least = est.cv_loss_[0].min()
+    assert_allclose(np.sort(lines["with sources"].get_ydata()), np.sort(est.cv_loss_[1]) / least)
+    assert est.alpha_ == np.inf
+    assert lines["chosen"].get_xdata()[0] == lines["with sources"].get_xdata().max()
+    assert lines["chosen"].axes.get_xticklabels(minor=True)[0].get_text() == "\ninfinite"
+    assert lines["chosen"].get_ydata()[0] == pytest.approx(est.cv_loss_.min() / least)
+
+
+def test_losses_of_the_target_alone():
+    est, X, y, domain = classifier()
+    est.fit(X[domain == "target"], y[domain == "target"])
+    display = PenaltyCurveDisplay.from_estimator(est)
+    assert list(curves(display.ax_)) == ["target alone", "chosen"]
+    display.figure_.canvas.draw()
+
+
+def test_large_errors_do_not_flatten_the_rest():
+    errors = {"target alone": [500.0, 1.0, 1.5], "with sources": [np.inf, np.nan, 0.7]}
+    ax = PenaltyCurveDisplay([0.1, 1, 10], errors, "error").plot().ax_
+    assert ax.get_ylim()[1] == 2.0
+    assert ax.get_ylim()[0] < 0.7
+
+
+def test_penalties_that_were_not_looked_at():
+    est, X, y, domain = classifier(alpha=0.1, source_scale=1.0)
+    est.fit(X, y, sample_domain=domain)
+    with pytest.raises(ValueError, match="alpha and source_scale were both given"):
+        PenaltyCurveDisplay.from_estimator(est)
+    message = "draws a fitted L2SPRidge or L2SPClassifier; LinearRegression has no alphas_"
+    with pytest.raises(ValueError, match=message):
+        PenaltyCurveDisplay.from_estimator(LinearRegression())
+
+
 def test_surface_of_something_else():
-    with pytest.raises(ValueError, match="needs a fitted L2SPRidge; LinearRegression has no"):
+    with pytest.raises(ValueError, match="draws a fitted L2SPRidge; LinearRegression has no"):
         LooSurfaceDisplay.from_estimator(LinearRegression())
 
 
@@ -343,9 +581,12 @@ def test_what_cannot_be_drawn_says_why(smart):
         ConvergenceDisplay.from_estimator(closed)
     with pytest.raises(ValueError, match="has chosen by cross-validation"):
         SelectionDisplay.from_estimator(closed)
-    with pytest.raises(ValueError, match="LinearRegression has none: fit it first"):
+    message = "draws a fitted SMARTRegressor; LinearRegression has no alignment_: fit it first"
+    with pytest.raises(ValueError, match=message):
         AlignmentDisplay.from_estimator(LinearRegression())
-    with pytest.raises(ValueError, match="side must be 'features' or 'outputs'; got 'rows'"):
+    with pytest.raises(
+        ValueError, match=r"side must be one of \['features', 'outputs'\]; got 'rows'"
+    ):
         AlignmentDisplay.from_estimator(model, side="rows")
 
 

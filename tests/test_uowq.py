@@ -875,3 +875,26 @@ def test_no_harm_when_features_exceed_rows(hostile, K):
         hostile, 20, 40, 60, K, 60, 0.5, lambda X, y: RidgeCV(alphas=grid).fit(X, y), {}
     )
     assert ratio <= 1.07
+
+
+@pytest.mark.parametrize("options", COMBINATIONS[1:4], ids=str)
+def test_rows_that_sources_are_worth_and_their_noise(rng, options):
+    W, target, sources = problem(rng, n=60, m=400)
+    sources["noisy"] = draw(rng, 400, W, noise=3.0)
+    X, y, d = stack_domains(target, sources)
+    est = UOWQRegressor(sources={"known": SourceModel(W + 0.1)}, **options)
+    est.fit(X, y, sample_domain=d)
+    assert est.n_target_samples_ == 60
+    assert_array_equal(est.n_source_samples_, [400, 400, 400, np.nan])
+    total = est.n_target_samples_ + est.source_effective_sample_size_.sum()
+    assert total == pytest.approx(est.effective_sample_size_)
+    ratio = dict(zip(est.source_names_, est.source_noise_ratio_, strict=True))
+    assert ratio["noisy"] == pytest.approx(9.0, rel=0.5)
+    assert ratio["b"] == pytest.approx(1.0, rel=0.5)
+    assert_array_equal(est.source_scale_, 1)
+
+
+def test_scales_of_sources_are_attributes(rng):
+    W = rng.normal(size=30)
+    est = fit(draw(rng, 20, W), {"mirror": draw(rng, 200, -2 * W)})
+    assert est.source_scale_[0] == pytest.approx(-2, rel=0.3)

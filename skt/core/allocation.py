@@ -72,6 +72,19 @@ def shares_from_weights(w: Array, n: Array) -> Array:
     return total / total.sum()
 
 
+def effective_parts(total: float, n_0: float, shares: Array) -> Array:
+    """Return the target rows that each source is worth, (K,), which with n_0 make ``total``.
+
+    At the minimum of (B1) the risk is ``u_0 / n_0``, so that in all there are
+    ``n_0 / u_0 = n_0 + sum_i w_i n_i`` and source i is worth ``w_i n_i``: its part is as its share
+    ``u_i`` (K,) in the fit. Elsewhere the total is shared out alike; a source that is turned round
+    counts by the size of its share.
+    """
+    parts = np.abs(shares)
+    total_share = parts.sum()
+    return (total - n_0) * parts / total_share if total_share > 0 else np.zeros(len(parts))
+
+
 def optimal_shares(n: Array, M: Array) -> Array:
     """Minimise ``share_risk`` over the simplex, exactly, by non-negative least squares."""
     K = len(n) - 1

@@ -61,6 +61,8 @@ class Combination(NamedTuple):
     shares: Array  # (K+1,) mean part of each domain in coef
     discrepancy: Array  # (K, K)
     noise: float  # v_0
+    noise_ratio: Array  # (K,) v_i / v_0
+    scale: Array  # (K,) rho, one where sources are not scaled
     risk: float
     target_risk: float
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
@@ -126,6 +128,8 @@ def _from_effects(
         prediction.shares,
         _discrepancy(effects, prediction.coef),
         effects.noise[0],
+        effects.noise[1:] / effects.noise[0],
+        effects.scale,
         excess_risk(task, prediction.covariance, effects.noise[0]),
         excess_risk(task, target_covariance(task, penalty, effects.noise[0]), effects.noise[0]),
         penalty,
@@ -240,6 +244,8 @@ def ridge_combination(task: Task, *, alpha: float | None) -> Combination:
         np.eye(1, K + 1)[0],
         np.zeros((K, K)),
         noise,
+        np.ones(K),
+        np.ones(K),
         risk,
         risk,
         penalty,
@@ -425,6 +431,8 @@ def _weighted_least_squares(
         shares,
         M,
         noise,
+        compared.noise[1:] / noise,
+        np.ones(len(w)),
         excess_risk(task, covariance, noise, inverse),
         excess_risk(task, target_covariance(task, penalty, noise), noise),
         penalty,

@@ -299,6 +299,7 @@ class Chosen(NamedTuple):
     weight: float = 1.0  # of the mixed model where it is stacked
     converged: bool = True
     n_iter: int = 1
+    error: float = np.nan  # mean squared leave-one-out error
 
 
 def choose_by_loo(
@@ -321,7 +322,7 @@ def choose_by_loo(
     risk, target_risk = split_risks(target, surface, alone, float(error[m, t]))
     return Chosen(
         target.coef(alpha, np.tensordot(scales[m, t], coefs, 1)),
-        alpha, taus, scales[m, t], coefs, alignment, risk, target_risk,
+        alpha, taus, scales[m, t], coefs, alignment, risk, target_risk, error=float(error[m, t]),
     )  # fmt: skip
 
 
@@ -367,6 +368,11 @@ def mean_source(target: Target, sources: list[Source]) -> Chosen:
     mean = np.full(K, 1 / K)
     unknown = np.full(K, np.nan)
     return Chosen(np.tensordot(mean, coefs, 1), np.inf, own, mean, coefs, unknown, np.nan, np.nan)
+
+
+def mean_square(target: Target, residuals: Array) -> float:
+    """Return the mean over rows and outputs of squared residuals (n_rows, q)."""
+    return float(np.average(np.mean(residuals**2, axis=1), weights=target.weight))
 
 
 def loo_curve(target: Target, alphas: Array) -> Array:
@@ -421,8 +427,8 @@ def implied_penalties(
     return float(alpha), v[1:] / (n[1:] * variance), rho / tau / precision, rho / pi / variance
 
 
-def stack(chosen: Chosen, loo: Array, target: Target) -> Chosen:
-    """Stack the mixed model with target-only ridge by exact leave-one-out.
+def stack(chosen: Chosen, loo: Array, target: Target) -> tuple[Chosen, Array]:
+    """Stack the mixed model with target-only ridge by exact leave-one-out; return its residuals.
 
     Its weight b has the prior ``N(1, STACK_SPREAD^2)``: few rows cannot tell it, and then the
     mixed model, which weighs the target against its sources already, is not diluted.
@@ -433,12 +439,13 @@ def stack(chosen: Chosen, loo: Array, target: Target) -> Chosen:
     difference = ridge_loo - loo
     length = np.sum(target.weight[:, None] * difference**2)
     gain = np.sum(target.weight[:, None] * difference * ridge_loo)
-    noise = min(np.average(np.mean(e**2, axis=1), weights=target.weight) for e in (ridge_loo, loo))
+    noise = min(mean_square(target, e) for e in (ridge_loo, loo))
     pull = noise / STACK_SPREAD**2
     b = float(np.clip((gain + pull) / (length + pull), 0.0, 1.0)) if length > 0 else 1.0
     ridge = target.coef(best, np.zeros_like(chosen.coef))
-    return chosen._replace(
+    stacked = chosen._replace(
         coef=b * chosen.coef + (1 - b) * ridge,
         risk=b * chosen.risk + (1 - b) * chosen.target_risk,
         weight=b,
     )
+    return stacked, b * loo + (1 - b) * ridge_loo

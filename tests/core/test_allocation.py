@@ -123,6 +123,19 @@ def test_no_source_leaves_all_to_the_target():
     assert_allclose(optimal_shares(np.array([20.0]), np.zeros((0, 0))), [1.0])
 
 
+def test_parts_of_the_effective_sample_are_weighted_rows_at_the_optimum(rng):
+    n, A = np.array([20.0, 100, 50, 400]), rng.normal(size=(3, 3))
+    M = A @ A.T / 200 + np.diag([0.0, 0.05, 0.1])
+    u = optimal_shares(n, M)
+    parts = allocation.effective_parts(1 / share_risk(u, n, M), n[0], u[1:])
+    assert_allclose(parts, weights_from_shares(u, n) * n[1:], rtol=1e-6)
+
+
+def test_parts_count_shares_by_their_size_and_none_are_none():
+    assert_allclose(allocation.effective_parts(50.0, 20.0, np.array([-0.2, 0.4])), [10, 20])
+    assert_allclose(allocation.effective_parts(20.0, 20.0, np.zeros(2)), 0)
+
+
 def test_order_of_sources_does_not_matter(rng):
     n, M = programme(3, K=7)
     u = optimal_shares(n, M)

@@ -323,11 +323,15 @@ def test_the_stack_is_between_its_parts_and_takes_the_better_where_it_is_clear(r
     task = two_domains(rng, n1=40)
     target = target_of_rows(task.X, task.Y, task.weight, intercept=True)
     chosen, loo = l2sp.mixed_model(task, target.part)
-    assert l2sp.stack(chosen, loo, target).weight > 0.5
-    bad = l2sp.stack(chosen._replace(coef=chosen.coef - 100), loo + 100 * task.X[:, :1], target)
+    stacked, left_out = l2sp.stack(chosen, loo, target)
+    assert stacked.weight > 0.5
+    error = l2sp.mean_square(target, left_out)
+    assert_allclose(error, np.mean(left_out**2))
+    assert error <= min(l2sp.mean_square(target, loo), l2sp.loo_curve(target, target.grid()).min())
+    bad, _ = l2sp.stack(chosen._replace(coef=chosen.coef - 100), loo + 100 * task.X[:, :1], target)
     assert bad.weight < 0.01
     assert bad.risk <= max(chosen.risk, chosen.target_risk)
-    same = l2sp.stack(chosen, loo_residuals(target, 1.0), target)
+    same, _ = l2sp.stack(chosen, loo_residuals(target, 1.0), target)
     assert 0 <= same.weight <= 1
 
 

@@ -1,0 +1,29 @@
+"""Displays in scikit-learn's manner: made from a result, drawn by ``plot``, never fitting.
+
+Colours are told apart by every eye and by their grey values; where that is not enough, marks and
+dashes differ too. matplotlib (the extra ``plot``) is imported when something is drawn.
+"""
+
+from ._penalties import LooSurfaceDisplay, PenaltyCurveDisplay, SelectionDisplay
+from ._results import ComparisonDisplay, StudyDisplay
+from ._smart import AlignmentDisplay, ConvergenceDisplay
+from ._weights import (
+    EffectiveSampleSizeDisplay,
+    RiskCurveDisplay,
+    SourceWeightsDisplay,
+    SourceWeightsMapDisplay,
+)
+
+__all__ = [
+    "AlignmentDisplay",
+    "ComparisonDisplay",
+    "ConvergenceDisplay",
+    "EffectiveSampleSizeDisplay",
+    "LooSurfaceDisplay",
+    "PenaltyCurveDisplay",
+    "RiskCurveDisplay",
+    "SelectionDisplay",
+    "SourceWeightsDisplay",
+    "SourceWeightsMapDisplay",
+    "StudyDisplay",
+]
