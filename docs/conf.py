@@ -117,7 +117,8 @@ sphinx_gallery_conf = {
     "junit": "example-times.xml",
     "min_reported_time": 0,
     "download_all_examples": False,
-    "plot_gallery": True,
+    "capture_repr": ("_repr_html_",),  # a display is looked at, its name says nothing
+    "image_srcset": ["2x"],
 }
 
 # A warning that an example would show its reader is an error of the example.
