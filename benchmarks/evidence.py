@@ -280,6 +280,7 @@ class Fork(NamedTuple):
     measured: Callable[[], str]
 
 
+PAGES = "docs/"  # of the README, whose links start at the root
 DEFAULT = {"real_data": "UOWQ (default)", "l2sp_real": "L2SPRidge (default)"}
 DEFAULT |= {"smart_real": "SMART (default)"}
 
@@ -363,12 +364,18 @@ def choosing():
 # Scale ----------------------------------------------------------------------------------------
 
 
+UOWQ_FIT = "`UOWQRegressor` from moments, p = 50, K = 10"
+
+
 def scale():
     """Return what single steps take, from the results on cost."""
-    cost, fits = load("cost")["figures"], figure("cost", "fit from moments: seconds by rows of each source")
+    cost, fits = (
+        load("cost")["figures"],
+        figure("cost", "fit from moments: seconds by rows of each source"),
+    )
     rows = [
         ("Moments of n = 1,000,000, p = 50", cost["moments of 1M x 50: seconds"]),
-        *((f"`UOWQRegressor` from moments, p = 50, K = 10, n = {int(n):,}", s) for n, s in fits.items()),
+        *((f"{UOWQ_FIT}, n = {int(n):,}", seconds) for n, seconds in fits.items()),
         ("UOWQ's programme, K = 20", cost["allocation, K=20: milliseconds"] / 1e3),
         ("UOWQ's programme, K = 500", cost["allocation, K=500: seconds"]),
         ("OTQMS's programme, K = 20", figure("otqms_programme", "ms, K = 20") / 1e3),
@@ -378,12 +385,85 @@ def scale():
             for ms in [figure("l2sp_cost", f"surface, n1={n} p={p}: milliseconds")]
         ),
         *(
-            (f"`SMARTRegressor`, whole selection, {size}", figure("smart_cost", f"whole selection, {size}: CPU seconds"))
+            (f"`SMARTRegressor`, {selection}", figure("smart_cost", f"{selection}: CPU seconds"))
             for size in ("n=400 p=100 q=50", "n=1500 p=300 q=200")
+            for selection in [f"whole selection, {size}"]
         ),
     ]  # fmt: skip
     lines = ["| step | seconds |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {seconds:.2g} |" for name, seconds in rows)])
 
 
-TABLES = {"claims": claims, "choosing": choosing, "scale": scale}
+# The README -----------------------------------------------------------------------------------
+
+
+def percent_less(name, data):
+    return f"{1 - real(name, data, DEFAULT[name])['ratio']:.0%} ({data})"
+
+
+def all_less(name, data_sets):
+    return ", ".join(percent_less(name, data) for data in data_sets)
+
+
+def inside():
+    """Return what is in the suite, each with a measured figure."""
+    smart, unrelated = (smart_ratio(OUR_SMART, design) for design in ("noise .01", "unrelated"))
+    study = figure("study", "overhead of a cell, one process, in memory: milliseconds")
+    rows = [
+        (
+            "`UOWQRegressor`",
+            "optimal weight for every source, all rows used (arXiv 2601.10779)",
+            "less error than ridge on 10 to 30 target rows: "
+            f"{all_less('real_data', load('real_data')['bar']['ratio_to_target_only'])}; "
+            f"[all figures]({PAGES}results.md)",
+        ),
+        (
+            "`L2SPRidge`, `L2SPClassifier`",
+            "pull the target towards its sources' fits, scaled or turned round (arXiv 2511.08401)",
+            "less error than ridge on 15 to 30 target rows: "
+            f"{all_less('l2sp_real', ('meats', 'ames', 'diabetes'))}; [L2-SP]({PAGES}l2sp.md)",
+        ),
+        (
+            "`SMARTRegressor`, `ReducedRankRegressor`",
+            "many outputs at once; of a source only coefficients are needed (arXiv 2604.20161)",
+            f"in the paper's design {smart} of the error of reduced-rank regression, {unrelated} "
+            f"with an unrelated source; [SMART]({PAGES}smart.md)",
+        ),
+        (
+            "`OTQMSSampler`, `SourceSampled`",
+            "which source rows to train on, whatever the model, within a budget (arXiv 2502.04242)",
+            f"simulated risk {mean_and_worst(SAMPLES, 'OTQMS (default)')} of the target alone; "
+            f"[OTQMS, and where weights are better]({PAGES}otqms.md)",
+        ),
+        (
+            "`SourceWeighted`",
+            "a weight for every source, for any model that takes `sample_weight`",
+            f"the same simulation: {mean_and_worst(SAMPLES, 'SourceWeighted')}",
+        ),
+        (
+            "`TargetCV`",
+            "folds in which every source row trains and only target rows validate",
+            f"[pipelines and folds]({PAGES}pipelines.md)",
+        ),
+        (
+            "`Moments`, `SourceModel`",
+            "sources without rows",
+            "a million rows of 50 columns in "
+            f"{figure('cost', 'moments of 1M x 50: seconds'):.2g} s; [sources]({PAGES}sources.md)",
+        ),
+        (
+            "`compare`, `python -m skt compare`",
+            "does transfer help on my data, and from whom?",
+            f"[ten minutes]({PAGES}start.md)",
+        ),
+        (
+            "`run_study`, `python -m skt reproduce`",
+            "Monte-Carlo studies that survive a kill; published figures again",
+            f"{study:.1f} ms a cell beyond the fit; [studies]({PAGES}studies.md)",
+        ),
+    ]
+    lines = ["| | what it does | measured |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+TABLES = {"claims": claims, "choosing": choosing, "scale": scale, "inside": inside}

@@ -1,5 +1,6 @@
 """How the documentation is built: `python -m sphinx -n -W -b html docs docs/_build`."""
 
+import inspect
 import re
 import sys
 import warnings
@@ -38,6 +39,11 @@ templates_path = ["templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "scikit-transfer"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
+# Pages without neighbours need no list of them.
+alone = "index start choosing models claims results peers limits api core changes contributing"
+html_sidebars = {page: [] for page in alone.split()}
 html_theme_options = {
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -69,7 +75,8 @@ def core_docstring(app, what, name, obj, options, lines):
     if not name.startswith("skt.core"):
         return
     if what == "module":
-        lines[1:] = ["", "::", "", *(f"   {line}" for line in lines[1:])]
+        first, *rest = inspect.cleandoc(obj.__doc__).split("\n")
+        lines[:] = [first, "", "::", "", *(f"   {line}" for line in rest)]
     else:
         lines[:] = [re.sub(r"``.*?``|\|", lambda m: m[0].replace("|", bar(m[0])), x) for x in lines]
 
@@ -89,12 +96,12 @@ def draw_chart(app):
 def setup(app):
     """Connect what is ours."""
     app.connect("builder-inited", draw_chart)
-    app.connect("autodoc-process-docstring", core_docstring, priority=100)
+    app.connect("autodoc-process-docstring", core_docstring, priority=900)  # after numpydoc
 
 
 # Examples ----------------------------------------------------------------------------------------
 
-# `docs/check_times.py` fails if one takes more than a minute.
+# `docs/check_build.py` fails if one takes more than a minute.
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
@@ -110,7 +117,8 @@ sphinx_gallery_conf = {
     "junit": "example-times.xml",
     "min_reported_time": 0,
     "download_all_examples": False,
-    "plot_gallery": True,
+    "capture_repr": ("_repr_html_",),  # a display is looked at, its name says nothing
+    "image_srcset": ["2x"],
 }
 
 # A warning that an example would show its reader is an error of the example.

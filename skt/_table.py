@@ -217,7 +217,9 @@ def _numbers(frame, option="column"):
         wrong = frame[name][(numbers[name].isna() & frame[name].notna()) | np.isinf(numbers[name])]
         if len(wrong):
             raise InputError(
-                f"{option} {name!r} must hold finite numbers, but it holds {str(wrong.iloc[0])!r}."
+                f"{option} {name!r} must hold finite numbers, but it holds {str(wrong.iloc[0])!r}. "
+                "Code two classes as 0 and 1 to compare regressions of them; for more classes see "
+                "skt.L2SPClassifier."
             )
     return numbers.to_numpy()
 
