@@ -245,32 +245,25 @@ class OTQMSSampler(BaseEstimator):
     def _candidates(self, measured, M, sizes, costs, budget):
         """Return the whole quantities that the programme proposes."""
         n = measured.programme_rows
-        per_row = n[1:] / sizes  # a row may stand for several
+        solve = self._solve_by_constraints if self.constraints is not None else _solve
 
-        def solve(multiple, kept):
-            rows = n * np.append(True, kept)
-            if self.constraints is None:
-                m = allocation.optimal_quantities(
-                    rows, multiple * M, costs=costs / per_row, budget=budget
-                )
-                return allocation.whole_quantities(m / per_row, sizes, costs, budget)
-            from skt.core.convex import constrained_quantities  # cvxpy takes a second to import
-
-            m = constrained_quantities(
-                rows,
-                multiple * M,
-                self.constraints,
-                1 / per_row,
-                costs=costs / per_row,
-                budget=budget,
+        def proposal(multiple, kept):
+            return solve(
+                n * np.append(True, kept), multiple * M, sizes, costs, budget, n[1:] / sizes
             )
-            return np.floor(m / per_row + 1e-6).astype(np.intp)  # never beyond the constraints
 
         if self.min_samples == "auto":
             every = np.ones(len(sizes), dtype=bool)
-            return [solve(multiple, every) for multiple in row_choice.MULTIPLES]
-        only = partial(solve, 1.0)
+            return [proposal(multiple, every) for multiple in row_choice.MULTIPLES]
+        only = partial(proposal, 1.0)
         return [allocation.leave_out_small(only, self.min_samples, len(sizes))]
+
+    def _solve_by_constraints(self, n, M, sizes, costs, budget, per_row):
+        from skt.core.convex import constrained_quantities  # cvxpy takes a second to import
+
+        costs = costs / per_row
+        m = constrained_quantities(n, M, self.constraints, 1 / per_row, costs=costs, budget=budget)
+        return np.floor(m / per_row + 1e-6).astype(np.intp)  # never beyond the constraints
 
     def _limits(self, names, sizes):
         """Return the cost of a row of each source, and the budget."""
@@ -333,6 +326,12 @@ class OTQMSSampler(BaseEstimator):
         tags.target_tags.multi_output = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _solve(n, M, sizes, costs, budget, per_row):
+    """Return whole rows by the programme, where a row may stand for several, ``per_row``."""
+    m = allocation.optimal_quantities(n, M, costs=costs / per_row, budget=budget)
+    return allocation.whole_quantities(m / per_row, sizes, costs, budget)
 
 
 def _check_costs(costs, names):
