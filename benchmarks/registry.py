@@ -11,6 +11,7 @@ MODULES = (
     "study_cost",
     "l2sp",
     "smart",
+    "evidence",
 )
 
 

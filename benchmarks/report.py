@@ -1,4 +1,4 @@
-"""Write the tables of docs/*.md from benchmarks/results/*.json.
+"""Write the tables of docs/*.md and of README.md from benchmarks/results/*.json.
 
     python -m benchmarks.report [--check]
 
@@ -38,7 +38,7 @@ def filled(page, tables):
 def stale(docs=DOCS):
     """Return stale pages as the results have them, and messages on what is missing."""
     tables, pages, missing = registry.tables(), {}, []
-    for path in sorted(docs.glob("*.md")):
+    for path in [*sorted(docs.glob("*.md")), *docs.parent.glob("README.md")]:
         text = path.read_text(encoding="utf-8")
         made, lacking = filled(text, tables)
         missing += lacking

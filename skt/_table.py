@@ -29,20 +29,14 @@ class Table:
 
 def diabetes():
     """Six domains from sex and tertile of age; needs nothing but scikit-learn."""
-    from sklearn.datasets import load_diabetes
+    from skt.datasets import load_diabetes_progression
 
-    X, y = load_diabetes(return_X_y=True, scaled=False)
+    patients = load_diabetes_progression()
     note = (
-        f"Data: scikit-learn's diabetes data, {len(X)} patients; predicted is the progression of "
-        "the disease after a year. Groups: sex x tertile of age."
+        f"Data: scikit-learn's diabetes data, {len(patients.data)} patients; predicted is the "
+        "progression of the disease after a year. Groups: sex x tertile of age."
     )
-    return Table(X, y, _sex_by_age(sex=X[:, 1], age=X[:, 0]), [note])
-
-
-def _sex_by_age(sex, age):
-    tertile = np.searchsorted(np.quantile(age, [1 / 3, 2 / 3]), age, side="right")
-    spans = {k: f"{age[tertile == k].min():.0f}-{age[tertile == k].max():.0f}" for k in range(3)}
-    return np.array([f"sex {s:.0f}, age {spans[k]}" for s, k in zip(sex, tertile, strict=True)])
+    return Table(patients.data, patients.target, patients.groups, [note])
 
 
 def read_table(path, target_columns, domain_column):

