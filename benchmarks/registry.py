@@ -6,6 +6,7 @@ MODULES = (
     "uowq_risk",
     "real_data",
     "otqms",
+    "otqms_selection",
     "cost",
     "study_cost",
     "l2sp",

@@ -259,6 +259,29 @@ def test_bad_options(rng, name):
         OTQMSSampler(**options).fit(X, y, d)
 
 
+@pytest.mark.parametrize("family", ["poisson", "linear", "logistic"])
+@pytest.mark.parametrize("value", [0, 1, 3])
+def test_a_target_whose_outcomes_are_all_the_same(rng, family, value):
+    X, d = rng.normal(size=(100, 3)), np.repeat(["target", "a"], [20, 80])
+    y = np.where(d == "target", value, rng.integers(0, 4, size=100))
+    sampler = OTQMSSampler(family, random_state=0).fit(X, y, sample_domain=d)
+    assert sampler.risk_ <= sampler.target_risk_ < np.inf
+    weighted = SourceWeighted(Ridge(), family=family).fit(X, y, sample_domain=d)
+    assert np.isfinite(weighted.source_weights_).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 20])
+@pytest.mark.parametrize("cls", [OTQMSSampler, SourceSampled, SourceWeighted])
+def test_target_rows_that_cannot_tell_the_sources_apart(rng, cls, n):
+    X, y, d = domains(rng, n=n)
+    if n == 20:
+        X[d == "target"] = 1.0
+    model = cls() if cls is OTQMSSampler else cls(Ridge())
+    few = rf"The target's {n} rows? cannot tell slopes .*; or give discrepancy= what is known"
+    with pytest.warns(UserWarning, match=few):
+        model.fit(X, y, sample_domain=d)
+
+
 def test_bad_outcomes(rng):
     X, y, d = domains(rng, "class")
     with pytest.raises(ValueError, match=r"y must be numeric for family='linear'"):

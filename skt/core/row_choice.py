@@ -87,6 +87,18 @@ class Evidence(NamedTuple):
         return Evidence(self.information + other.information, self.score + other.score)
 
 
+class Fits(NamedTuple):
+    """Fits of all domains, each to its own rows."""
+
+    domains: list[Rows]  # what is chosen from, responses in units of the target's noise
+    theta: Array  # (K+1, P)
+    parts: list[Evidence]
+    spread: list[Array]  # covariance of each domain's score, (P, P)
+    noise: Array  # (K+1,) variances relative to the target's
+    df: float  # of the noise variance
+    penalties: Array  # (K+1,)
+
+
 class Measured(NamedTuple):
     """Domains compared: each with its fit, all in the metric of the target's information."""
 
@@ -161,21 +173,26 @@ def _compare_glm(family: glm.Family, domains: list[Rows], given: list[Rows]) -> 
     theta += [_fit(family, rows, theta[0]) for rows in given[1:]]
     parts = [evidence(family, t, r) for t, r in zip(theta, given, strict=True)]
     J = np.mean([evidence(family, theta[0], r).information / r.size for r in given], axis=0)
-    noise = np.ones(len(domains))
-    spread = [_score_products(family, t, r) for t, r in zip(theta, domains, strict=True)]
-    penalties = np.full(len(domains), PENALTY)
-    return _compare(family, domains, np.array(theta), parts, spread, J, noise, np.inf, penalties)
+    spread = [
+        _score_products(family, *each, part.information)
+        for *each, part in zip(theta, domains, parts, strict=True)
+    ]
+    unit = np.ones(len(domains))
+    fits = Fits(domains, np.array(theta), parts, spread, unit, np.inf, PENALTY * unit)
+    return _compare(family, fits, J)
 
 
-def _score_products(family: glm.Family, theta: Array, rows: Rows) -> Array:
+def _score_products(family: glm.Family, theta: Array, rows: Rows, information: Array) -> Array:
     """Return the sum of products of the scores of single rows, (P, P).
 
     A penalised fit is less sure than the classes are, so that the model's own variance would
-    overstate the noise; and counts vary more than a Poisson's. What is observed does not.
+    overstate the noise; and counts vary more than a Poisson's. What is observed does not. Only
+    outcomes that are fitted exactly, such as counts all one, show none, and have the model's.
     """
     eta = rows.Z @ theta.reshape(rows.Z.shape[1], -1)
     each = np.sqrt(rows.weight)[:, None] * glm.scores(family, eta, rows.Z, rows.Y)
-    return each.T @ each
+    products = each.T @ each
+    return products if np.trace(products) > 1e-9 * np.trace(information) else information
 
 
 def _fit(family: glm.Family, rows: Rows, centre: Array | None = None) -> Array:
@@ -211,7 +228,7 @@ def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) 
     scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
     spread = [part.information for part in parts]
     penalties = np.where(np.arange(len(domains)) == 0, penalty, 0.0)
-    return _compare(family, scaled, theta, parts, spread, J, noise, df, penalties)
+    return _compare(family, Fits(scaled, theta, parts, spread, noise, df, penalties), J)
 
 
 def _target_penalty(target: Rows) -> float:
@@ -252,48 +269,53 @@ def _noise(
     return np.sqrt(pooled * v[0]), v / v[0], target_df
 
 
-def _compare(
-    family: glm.Family,
-    domains: list[Rows],
-    theta: Array,
-    parts: list[Evidence],
-    spread: list[Array],
-    J: Array,
-    noise: Array,
-    df: float,
-    penalties: Array,
-) -> Measured:
-    """Return differences as the target's own data show them, with their noise.
+def _compare(family: glm.Family, fits: Fits, J: Array) -> Measured:
+    """Return what is known of the domains, in the metric of J."""
+    root = _root(J)
+    D, v = _differences(root, fits)
+    return Measured(
+        family,
+        fits.domains,
+        np.array([part.information for part in fits.parts]),
+        np.array(
+            [e.information @ t + e.score for e, t in zip(fits.parts, fits.theta, strict=True)]
+        ),
+        root,
+        D,
+        v,
+        np.array([rows.size for rows in fits.domains]),
+        fits.noise,
+        fits.df,
+        float(fits.penalties[0]),
+    )
+
+
+def _differences(root: Array, fits: Fits) -> tuple[Array, Array]:
+    """Return whitened differences (d, K) as the target's own data show them, and variances (K+1,).
 
     A penalised target sees coefficients through ``S_0 = A_0^{-1} H_0``; so that shrinkage does
     not pass for a difference, sources are shrunk alike. What the target, or a source, does not
     see is taken to differ as the rest does: differences are scaled up by the share seen.
     """
-    root = _root(J)
-    solvers = [_Solver(p.information, c) for p, c in zip(parts, penalties, strict=True)]
-    seen = [solver.seen for solver in solvers]
-    d = max(float(np.trace(seen[0] @ seen[0])), 1.0)
-    both = [seen[0] @ S for S in seen[1:]]
-    stretch = np.array([d / max(float(np.trace(S @ S)), 1.0) for S in both])
-    D = root @ (seen[0] @ theta[1:].T - theta[0][:, None]) * np.sqrt(stretch)
-    v = [_noise_in(root, solvers[0], spread[0]) / d]
-    v += [
-        c * _noise_in(root @ seen[0], solver, products) / d
-        for c, solver, products in zip(stretch, solvers[1:], spread[1:], strict=True)
+    solvers = [
+        _Solver(part.information, penalty)
+        for part, penalty in zip(fits.parts, fits.penalties, strict=True)
     ]
-    return Measured(
-        family,
-        domains,
-        np.array([part.information for part in parts]),
-        np.array([part.information @ t + part.score for part, t in zip(parts, theta, strict=True)]),
-        root,
-        _compressed(D, d),
-        np.array(v),
-        np.array([rows.size for rows in domains]),
-        noise,
-        df,
-        float(penalties[0]),
-    )
+    S_0 = solvers[0].seen
+    d = _seen_size(S_0)
+    stretch = np.array([d / _seen_size(S_0 @ solver.seen) for solver in solvers[1:]])
+    D = root @ (S_0 @ fits.theta[1:].T - fits.theta[0][:, None]) * np.sqrt(stretch)
+    v = [_noise_in(root, solvers[0], fits.spread[0])]
+    v += [
+        c * _noise_in(root @ S_0, solver, products)
+        for c, solver, products in zip(stretch, solvers[1:], fits.spread[1:], strict=True)
+    ]
+    return _compressed(D, d), np.array(v) / d
+
+
+def _seen_size(S: Array) -> float:
+    """Return how many coefficients are seen through S, at least one."""
+    return max(float(np.trace(S @ S)), 1.0)
 
 
 class _Solver:

@@ -236,11 +236,7 @@ class SelectionDisplay(Display):
     def _draw(self, ax):
         x, is_path = _finite_places(self.alpha)
         ax.axhline(0.0, color="black", linestyle="--", linewidth=1)
-        on_paths = np.flatnonzero(is_path)
-        pairs = dict.fromkeys(self.structural_rank[i] for i in on_paths)
-        for number, pair in enumerate(pairs):
-            same = [i for i in on_paths if self.structural_rank[i] == pair]
-            self._draw_path(ax, x, np.array(same), number, f"structural rank {pair[0]}, {pair[1]}")
+        self._draw_paths(ax, x, np.flatnonzero(is_path))
         ends = np.flatnonzero(np.isinf(self.alpha))
         if len(ends):
             self._draw_ends(ax, x, ends)
@@ -253,6 +249,12 @@ class SelectionDisplay(Display):
         ax.set(xlabel="alpha", ylabel="error relative to reduced-rank regression, less 1")
         ax.legend(frameon=False)
         remove_frame(ax)
+
+    def _draw_paths(self, ax, x, on_paths):
+        pairs = dict.fromkeys(self.structural_rank[i] for i in on_paths)
+        for number, pair in enumerate(pairs):
+            same = [i for i in on_paths if self.structural_rank[i] == pair]
+            self._draw_path(ax, x, np.array(same), number, f"structural rank {pair[0]}, {pair[1]}")
 
     def _draw_path(self, ax, x, order, number, label):
         order = order[np.argsort(np.asarray(self.alpha)[order], kind="stable")]

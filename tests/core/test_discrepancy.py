@@ -189,6 +189,16 @@ def test_cap(loss):
     assert_allclose(capped[1] / capped[2], 2.5)
 
 
+def test_cap_is_no_larger_than_that_of_the_target_s_own_variance(rng):
+    """With as many target rows as there are, least squares is not better than ``1/n_0``."""
+    u, M, d = np.array([0.1, 0.9]), np.array([[0.2]]), 8
+    for n_0 in (12, 20, 100):
+        X = rng.normal(size=(n_0, d))
+        v_0 = np.trace(np.linalg.inv(X.T @ X)) / d  # J = I
+        cap = james_stein_cap(u, M, n_0, d, np.inf)[1]
+        assert cap <= james_stein_cap(u, M, 1 / v_0, d, np.inf)[1]
+
+
 def test_cap_at_the_ends():
     alone = np.array([1.0, 0.0])
     assert_array_equal(james_stein_cap(alone, np.ones((1, 1)), 30.0, 10, 20.0), alone)

@@ -1,0 +1,196 @@
+"""Which rows of a source, once it is known how many? Random draws against others.
+
+    python -m benchmarks otqms_selection otqms_selection-boosting
+
+OTQMS with its quantities by the checked programme, in which a row is drawn
+
+- at random,
+- "matched": the draw of twenty that promises most (``OTQMSSampler(selection="matched")``),
+- by leverage: with probability proportional to ``z'(Z'Z)^{-1} z`` among the source's rows,
+- stratified: any number of rows spreads evenly over the source's sorted outcomes.
+
+The last two are prototypes that live here only.
+"""
+
+from functools import partial
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import Bunch
+
+from benchmarks import data as real
+from benchmarks import simulation
+from benchmarks.harness import Study, command, load
+from benchmarks.otqms import (
+    BOOSTING,
+    LEARNING_METHODS,
+    LEAST_SQUARES,
+    MODEL,
+    TARGET_ONLY,
+    Learning,
+    learning_study,
+    learning_table,
+    timed,
+)
+from benchmarks.uowq_risk import METHODS
+from skt.core import allocation, row_choice
+from skt.datasets import make_related_regressions
+from skt.sources import split_domains
+
+# Orders in which the rows of a source are taken -------------------------------------------------
+
+
+def at_random(rng, rows):
+    return rng.permutation(len(rows.Z))
+
+
+def by_leverage(rng, rows):
+    """Draw without replacement: the least of exponential times with the leverages as rates."""
+    left = np.linalg.svd(rows.Z, full_matrices=False)[0]
+    return np.argsort(rng.exponential(size=len(rows.Z)) / np.maximum(np.sum(left**2, 1), 1e-12))
+
+
+def stratified(rng, rows):
+    """Return an order whose first rows, however many, are spread over the sorted outcomes.
+
+    It goes through the ranks as the van der Corput sequence, from a random start.
+    """
+    n, outcome = len(rows.Z), rows.Y[:, 0]
+    bits = max(int(np.ceil(np.log2(n))), 1)
+    sequence = sum(((np.arange(2**bits) >> b) & 1) / 2 ** (b + 1) for b in range(bits))
+    ranks = np.floor((sequence + rng.uniform()) % 1 * n).astype(int)
+    ranks = ranks[np.sort(np.unique(ranks, return_index=True)[1])]
+    order = np.argsort(outcome, kind="stable")[ranks]
+    return np.concatenate([order, np.setdiff1d(np.arange(n), order)])
+
+
+ORDERS = {
+    "random": (at_random, 1),
+    "matched (twenty draws)": (at_random, 20),
+    "by leverage": (by_leverage, 1),
+    "stratified by outcome": (stratified, 1),
+}
+
+# The sampler, with any order ----------------------------------------------------------------------
+
+
+def chosen_rows(data, order, draws, rng, design=row_choice.design):
+    """Return the target's rows, those taken of the sources, and their number."""
+    target, sources = split_domains(data.sample_domain, len(data.X))
+    Z, origin = design(data.X, np.ones(len(data.X))), np.mean(data.y[target])
+    places = [target, *sources.values()]
+    domains = [row_choice.Rows(Z[p], data.y[p, None] - origin, np.ones(len(p))) for p in places]
+    measured = row_choice.measure(row_choice.GAUSSIAN, domains)
+    M = row_choice.discrepancy_matrix(measured, "eb")
+    sizes = np.array([len(p) for p in places[1:]])
+    candidates = [_proposal(measured, multiple * M, sizes) for multiple in row_choice.MULTIPLES]
+    orders = [[order(rng, rows) for rows in domains[1:]] for _ in range(draws)]
+    choice = row_choice.choose(measured, M, candidates, orders)
+    rows = [target, *(p[o] for p, o in zip(places[1:], choice.rows, strict=True))]
+    return np.concatenate(rows), choice.quantities.sum() / sizes.sum()
+
+
+def _proposal(measured, M, sizes):
+    m = allocation.optimal_quantities(measured.programme_rows, M)
+    return allocation.whole_quantities(m, sizes, np.ones(len(sizes)), np.inf)
+
+
+# Simulation -----------------------------------------------------------------------------------
+
+
+def heavy_tailed(rng, discrepancy, shared, n_target, heavy):
+    """Three sources of 400 rows; rows of all domains may have a size of their own (t, 3 df)."""
+    data = make_related_regressions(
+        n_target, 400, 20, discrepancy, shared=shared, random_state=int(rng.integers(2**31))
+    )
+    X, y = data.X, data.y
+    if heavy:
+        X = data.X / np.sqrt(rng.chisquare(3, size=(len(X), 1)))  # of variance one
+        names = data.sample_domain
+        coefs = {"target": data.coef} | dict(
+            zip(sorted(set(names) - {"target"}), data.source_coef, strict=True)
+        )
+        y = y + np.array([(X[i] - data.X[i]) @ coefs[name] for i, name in enumerate(names)])
+    return Bunch(**(data | {"X": X, "y": y}))
+
+
+def designs():
+    patterns = {
+        "x.3": ((0.3,) * 3, False),
+        "x1": ((1.0,) * 3, False),
+        "x3": ((3.0,) * 3, False),
+        "shared 3": ((3.0,) * 3, True),
+        "mix": ((0.0, 0.0, 30.0), False),
+    }
+    return {
+        f"{name}, {tails}|n0={n}": partial(
+            heavy_tailed, discrepancy=x, shared=shared, n_target=n, heavy=tails == "heavy tails"
+        )
+        for n in (30, 80)
+        for tails in ("normal", "heavy tails")
+        for name, (x, shared) in patterns.items()
+    }
+
+
+def least_squares_on(order, draws, data):
+    rng = np.random.default_rng(0)
+    rows, _ = chosen_rows(data, order, draws, rng, design=lambda X, _: X)
+    return clone(MODEL).fit(data.X[rows], data.y[rows])
+
+
+def tails(design):
+    return design.split("|")[0].split(", ")[1]
+
+
+def pattern(design):
+    return design.split(", ")[0]
+
+
+REPORT = simulation.Report("random", group=tails, column=pattern)
+
+
+def table(result):
+    """Return ratios to random draws, then by pattern of discrepancies over all rows."""
+    columns = simulation.table_of_columns(result["rows"], "normal")
+    return f"{REPORT.show(result)}\n\nBy discrepancies:\n\n{columns}"
+
+
+SELECTION = Study(
+    name="otqms_selection",
+    question="Which rows of a source does OTQMS best draw: random, matched, by leverage, strata?",
+    designs=designs(),
+    methods={LEAST_SQUARES: METHODS[LEAST_SQUARES]}
+    | {name: partial(least_squares_on, *how) for name, how in ORDERS.items()},
+    metrics={"risk": simulation.excess_risk},
+    report=REPORT,
+    show=table,
+    repeats=60,
+)
+
+# Real data --------------------------------------------------------------------------------------
+
+
+def boosting_on(order, draws, data):
+    """Train on the rows chosen; returns the model and the part of source rows."""
+    rows, part = chosen_rows(data, order, draws, np.random.default_rng(data.seed))
+    return clone(data.estimator).fit(data.X[rows], data.y[rows]), part
+
+
+BOOSTED = learning_study(
+    "selection-boosting",
+    "The same on Ames, with gradient boosting.",
+    {"Ames, boosting, 25 target rows": Learning(real.Samples(real.ames), BOOSTING)},
+    repeats=50,
+    methods={TARGET_ONLY: LEARNING_METHODS[TARGET_ONLY]}
+    | {name: timed(partial(boosting_on, *how)) for name, how in ORDERS.items()},
+)
+
+BENCHMARKS = (SELECTION, BOOSTED)
+
+TABLES = {
+    "otqms selection": lambda: table(load("otqms_selection")),
+    "otqms selection-boosting": lambda: learning_table(load("otqms_selection-boosting")),
+}
+
+if __name__ == "__main__":
+    command(BENCHMARKS, prefix="otqms_")

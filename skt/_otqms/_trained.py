@@ -1,0 +1,430 @@
+"""Estimators that are trained on the chosen rows, or on all rows with weights."""
+
+import numbers
+from copy import deepcopy
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_X_y, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from skt._base import _refuse_pairs, small_blas
+from skt._sklearn import num_samples, safe_indexing
+from skt.core import allocation, row_choice
+from skt.sources import split_domains
+
+from ._domains import (
+    DISCREPANCIES,
+    FAMILIES,
+    check_arrays,
+    check_option,
+    discrepancy_of,
+    is_number,
+    split,
+    warn_of_few_target_rows,
+)
+from ._sampler import OTQMSSampler
+
+
+def _estimator_has(name):
+    """Whether the fitted estimator, or before fit the given one, has a method."""
+
+    def check(self):
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
+
+
+class _Wrapped(MetaEstimatorMixin, BaseEstimator):
+    """Behaves as its ``estimator`` in everything but the rows and weights it is trained on."""
+
+    __metadata_request__fit = {"sample_domain": True}
+
+    def __sklearn_tags__(self):
+        # Whatever the inner estimator is and can take, with rows of several domains too.
+        return deepcopy(get_tags(self.estimator))
+
+    @property
+    def n_features_in_(self):
+        """Number of features seen in fit."""
+        return self._fitted.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Names of the features seen in fit."""
+        return self._fitted.feature_names_in_
+
+    @property
+    def classes_(self):
+        """Classes of the estimator."""
+        return self._fitted.classes_
+
+    @property
+    def _fitted(self):
+        if not hasattr(self, "estimator_"):
+            raise AttributeError(f"{type(self).__name__} is not fitted yet")
+        return self.estimator_
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X):
+        """Predict with the trained estimator."""
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probabilities of the classes by the trained estimator."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities by the trained estimator."""
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Decision function of the trained estimator."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    @available_if(_estimator_has("score"))
+    def score(self, X, y, sample_weight=None):
+        """Score of the trained estimator, on rows of the target."""
+        check_is_fitted(self)
+        weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self.estimator_.score(X, y, **weight)
+
+
+class SourceSampled(_Wrapped):
+    """Train any estimator on the target's rows and the source rows that OTQMS takes.
+
+    Regressor or classifier as the estimator is. Without sources it is the estimator, trained on
+    all rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is trained: a clone of it, on the chosen rows.
+    sampler : OTQMSSampler, default=None
+        Chooses the rows. None: ``OTQMSSampler()``. Its ``family="auto"`` is "logistic" for a
+        classifier, else "linear".
+    refresh : int, default=0
+        How often the rows are chosen anew and the estimator trained again, the target's
+        outcomes replaced in the comparison by the estimator's predictions (the paper's dynamic
+        version). Unsafe, and off: predictions move towards the sources that they are then
+        compared with; measured in docs/otqms.md.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Trained.
+    sampler_ : OTQMSSampler
+        Fitted, if there were sources.
+    source_names_, transfer_quantities_, sample_indices_, risk_, target_risk_
+        As in `OTQMSSampler`.
+    source_weights_ : ndarray of shape (n_sources,)
+        Part of each source's rows that was taken.
+    discrepancy_ : ndarray of shape (n_sources, n_sources)
+        As in `OTQMSSampler`.
+    effective_sample_size_ : float
+        Target rows that would be as good, ``n_0 target_risk_ / risk_``.
+    source_effective_sample_size_ : ndarray of shape (n_sources,)
+        Target rows that each source adds to it, in proportion to the rows taken.
+    n_target_samples_ : float
+        Rows of the target.
+    n_source_samples_ : ndarray of shape (n_sources,)
+        Rows of each source.
+    n_features_in_, feature_names_in_, classes_
+        Of the trained estimator, where it has them.
+
+    See Also
+    --------
+    SourceWeighted : All rows with weights; lower risk where rows cost nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import HistGradientBoostingRegressor
+    >>> from skt import OTQMSSampler, SourceSampled, stack_domains
+    >>> rng = np.random.default_rng(0)
+    >>> def draw(n, slope):
+    ...     X = rng.uniform(-1, 1, size=(n, 6))
+    ...     return X, np.sin(3 * X[:, 0]) + slope * X[:, 1] + 0.3 * rng.normal(size=n)
+    >>> X, y, d = stack_domains(draw(60, 1), {"near": draw(600, 1.05), "far": draw(600, -3)})
+    >>> X_test, y_test = draw(1000, 1)
+    >>> boosting = HistGradientBoostingRegressor(max_iter=50, random_state=0)
+    >>> sampled = SourceSampled(boosting, OTQMSSampler(random_state=0))
+    >>> both = sampled.fit(X, y, sample_domain=d)
+    >>> dict(zip(both.source_names_, both.source_weights_.round(1).tolist()))
+    {'far': 0.0, 'near': 1.0}
+    >>> alone = boosting.fit(X[:60], y[:60])
+    >>> print(f"R2 {alone.score(X_test, y_test):.2f} -> {both.score(X_test, y_test):.2f}")
+    R2 0.72 -> 0.89
+    """
+
+    def __init__(self, estimator, sampler=None, *, refresh=0):
+        self.estimator = estimator
+        self.sampler = sampler
+        self.refresh = refresh
+
+    def fit(self, X, y, sample_domain=None, sample_weight=None):
+        """Choose the rows and train the estimator on them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of all domains, stacked; numeric if there are sources.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Outcomes.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Domain of each row, as in `OTQMSSampler`. None: all target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; the estimator gets those of the chosen rows.
+
+        Returns
+        -------
+        self : SourceSampled
+            Trained.
+        """
+        self._check_parameters()
+        names = _source_names(X, y, sample_domain)
+        if not names:
+            self._store_all_rows(num_samples(X))
+            self.estimator_ = _train(self.estimator, X, y, sample_weight)
+            return self
+        self.sampler_ = self._sampler().fit(X, y, sample_domain, sample_weight)
+        self._train_on_chosen(X, y, sample_weight)
+        for _ in range(self.refresh):
+            target, _ = split_domains(sample_domain, num_samples(X))
+            response = _predicted_response(self.estimator_, safe_indexing(X, target), self.sampler_)
+            arrays = check_arrays(self.sampler_, X, y)
+            self.sampler_._choose(*arrays, sample_domain, sample_weight, response)
+            self._train_on_chosen(X, y, sample_weight)
+        return self
+
+    def _check_parameters(self):
+        if not is_number(self.refresh, numbers.Integral):
+            raise ValueError(f"refresh must be a whole number >= 0; got {self.refresh!r}.")
+        if self.sampler is not None and not isinstance(self.sampler, OTQMSSampler):
+            raise TypeError(
+                f"sampler must be an OTQMSSampler or None; got {type(self.sampler).__name__}."
+            )
+
+    def _sampler(self):
+        sampler = OTQMSSampler() if self.sampler is None else clone(self.sampler)
+        if sampler.family == "auto":
+            sampler.set_params(family="logistic" if is_classifier(self.estimator) else "linear")
+        return sampler
+
+    def _train_on_chosen(self, X, y, sample_weight):
+        sampler = self.sampler_
+        rows = sampler.sample_indices_
+        weight = None if sample_weight is None else safe_indexing(sample_weight, rows)
+        self.estimator_ = _train(
+            self.estimator, safe_indexing(X, rows), safe_indexing(y, rows), weight
+        )
+        self.source_names_ = sampler.source_names_
+        self.transfer_quantities_ = sampler.transfer_quantities_
+        self.source_weights_ = sampler.transfer_quantities_ / sampler._sizes
+        self.sample_indices_ = rows
+        self.risk_, self.target_risk_ = sampler.risk_, sampler.target_risk_
+        self.discrepancy_ = sampler.discrepancy_
+        gain = sampler.target_risk_ / max(sampler.risk_, 1e-300)
+        self.n_source_samples_ = sampler._sizes.astype(float)
+        self.n_target_samples_ = float(len(rows) - np.sum(sampler.transfer_quantities_))
+        self.effective_sample_size_ = self.n_target_samples_ * gain
+        self.source_effective_sample_size_ = allocation.effective_parts(
+            self.effective_sample_size_, self.n_target_samples_, self.transfer_quantities_
+        )
+
+    def _store_all_rows(self, n_samples):
+        self.source_names_, self.source_weights_ = [], np.zeros(0)
+        self.transfer_quantities_ = np.zeros(0, dtype=np.intp)
+        self.sample_indices_ = np.arange(n_samples)
+        self.discrepancy_ = np.zeros((0, 0))
+        self.risk_ = self.target_risk_ = np.nan
+        self.effective_sample_size_ = self.n_target_samples_ = float(n_samples)
+        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
+
+
+class SourceWeighted(_Wrapped):
+    """Train any estimator that takes ``sample_weight`` on all rows, sources by UOWQ's weights.
+
+    Every row of source i gets the weight that minimises
+
+        [n_0 + sum_i w_i^2 n_i + (wn)' M (wn)] / (n_0 + sum_i w_i n_i)^2
+
+    a target row having weight 1, with M the discrepancies of coefficients in a linear, logistic
+    or Poisson model, estimated by empirical Bayes with the James-Stein guard. Throwing rows
+    away can only lose: prefer this to ``SourceSampled`` unless training on all rows is too
+    expensive. Without sources it is the estimator, trained on all rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is trained: a clone of it, on all rows, with weights. In a Pipeline the last step
+        gets them; with metadata routing, the steps that request ``sample_weight``.
+    family : {"auto", "linear", "logistic", "poisson"}, default="auto"
+        Model in which domains are compared, intercept included. "auto": "logistic" for a
+        classifier, else "linear".
+    discrepancy : {"eb", "plugin"} or array of shape (n_sources, n_sources), default="eb"
+        As in `OTQMSSampler`.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Trained.
+    source_names_ : list of str
+        Names of the sources, in the order of their labels.
+    source_weights_ : ndarray of shape (n_sources,)
+        Weight of a row of each source.
+    effective_sample_size_ : float
+        Target rows that would be as good as all rows with these weights.
+    source_effective_sample_size_ : ndarray of shape (n_sources,)
+        Target rows that each source adds to it.
+    n_target_samples_ : float
+        Rows of the target, counted by their weights.
+    n_source_samples_ : ndarray of shape (n_sources,)
+        Rows of each source.
+    source_noise_ratio_ : ndarray of shape (n_sources,)
+        Noise variance of each source over that of the target; 1 unless the family is linear.
+    discrepancy_ : ndarray of shape (n_sources, n_sources)
+        M, per target row.
+    n_features_in_, feature_names_in_, classes_
+        Of the trained estimator, where it has them.
+
+    Raises
+    ------
+    TypeError
+        If the estimator takes no ``sample_weight``.
+
+    Warns
+    -----
+    UserWarning
+        If the target has one or two rows, which cannot tell which sources are like it.
+
+    References
+    ----------
+    UOWQ: arXiv 2601.10779v2; docs/uowq.md.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skt import SourceWeighted, stack_domains
+    >>> rng = np.random.default_rng(0)
+    >>> def draw(n, beta):
+    ...     X = rng.normal(size=(n, 10))
+    ...     return X, np.where(X @ beta + rng.logistic(size=n) > 0, "yes", "no")
+    >>> beta = np.linspace(-1, 1, 10)
+    >>> X, y, d = stack_domains(draw(60, beta), {"near": draw(400, beta), "far": draw(400, -beta)})
+    >>> X_test, y_test = draw(2000, beta)
+    >>> both = SourceWeighted(LogisticRegression()).fit(X, y, sample_domain=d)
+    >>> dict(zip(both.source_names_, both.source_weights_.round(1).tolist()))
+    {'far': 0.0, 'near': 0.3}
+    >>> alone = LogisticRegression().fit(X[:60], y[:60])
+    >>> print(f"accuracy {alone.score(X_test, y_test):.2f} -> {both.score(X_test, y_test):.2f}")
+    accuracy 0.73 -> 0.79
+    """
+
+    def __init__(self, estimator, *, family="auto", discrepancy="eb"):
+        self.estimator = estimator
+        self.family = family
+        self.discrepancy = discrepancy
+
+    def fit(self, X, y, sample_domain=None, sample_weight=None):
+        """Weigh the sources and train the estimator.
+
+        Parameters
+        ----------
+        X, y, sample_domain
+            As in `SourceSampled.fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row counts, by which the weights of the sources are multiplied.
+
+        Returns
+        -------
+        self : SourceWeighted
+            Trained.
+        """
+        check_option("family", self.family, ("auto", *FAMILIES))
+        if isinstance(self.discrepancy, str):
+            check_option("discrepancy", self.discrepancy, DISCREPANCIES)
+        self.source_names_ = _source_names(X, y, sample_domain)
+        self.source_weights_, self.discrepancy_ = np.zeros(0), np.zeros((0, 0))
+        self.effective_sample_size_ = self.n_target_samples_ = float(num_samples(X))
+        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
+        self.source_noise_ratio_ = np.zeros(0)
+        if self.source_names_:
+            sample_weight = self._weigh(X, y, sample_domain, sample_weight)
+        self.estimator_ = _train(self.estimator, X, y, sample_weight)
+        return self
+
+    def _weigh(self, X, y, sample_domain, sample_weight):
+        """Choose the weights of the sources; return those of all rows."""
+        family = self.family
+        if family == "auto":
+            family = "logistic" if is_classifier(self.estimator) else "linear"
+        X, y = check_X_y(
+            X, y, dtype=np.float64, ensure_all_finite="allow-nan", multi_output=True, estimator=self
+        )
+        domains = split(X, y, sample_domain, sample_weight, family)
+        warn_of_few_target_rows(domains.rows[0])
+        with small_blas(X.shape[1]):
+            measured = row_choice.measure(FAMILIES[family], domains.rows)
+            self.discrepancy_ = discrepancy_of(self.discrepancy, measured, domains.names)
+            self.source_weights_, risk = row_choice.source_weights(measured, self.discrepancy_)
+        self.n_target_samples_, self.n_source_samples_ = float(measured.n[0]), measured.n[1:]
+        self.source_noise_ratio_ = measured.noise[1:]
+        self.effective_sample_size_ = 1 / risk
+        self.source_effective_sample_size_ = allocation.effective_parts(
+            1 / risk, self.n_target_samples_, self.source_weights_ * self.n_source_samples_
+        )
+        weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, dtype=float)
+        for rows, w in zip(domains.source_rows, self.source_weights_, strict=True):
+            weight[rows] *= w
+        return weight
+
+
+def _train(estimator, X, y, sample_weight):
+    """Return a trained clone."""
+    estimator = clone(estimator)
+    if sample_weight is None:
+        return estimator.fit(X, y)
+    last, path = estimator, []
+    while isinstance(last, Pipeline):
+        name, last = last.steps[-1]
+        path.append(name)
+    if not has_fit_parameter(last, "sample_weight"):
+        raise TypeError(
+            f"{type(last).__name__}.fit takes no sample_weight; SourceSampled, without "
+            "sample_weight, trains any estimator."
+        )
+    routed = get_config()["enable_metadata_routing"]
+    keyword = "sample_weight" if routed else "__".join([*path, "sample_weight"])
+    return estimator.fit(X, y, **{keyword: sample_weight})
+
+
+def _source_names(X, y, sample_domain):
+    _refuse_pairs(X, y, sample_domain)
+    return list(split_domains(sample_domain, num_samples(X))[1])
+
+
+def _predicted_response(estimator, X, sampler):
+    """Return the estimator's predictions as responses of the sampler's family."""
+    if sampler.family_ != "logistic":
+        return np.asarray(estimator.predict(X), dtype=float).reshape(num_samples(X), -1)
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"refresh needs probabilities, but {type(estimator).__name__} has no predict_proba; "
+            "leave refresh at 0."
+        )
+    full = np.zeros((num_samples(X), len(sampler._classes)))
+    full[:, np.searchsorted(sampler._classes, estimator.classes_)] = estimator.predict_proba(X)
+    return full[:, 1:] if full.shape[1] == 2 else full
