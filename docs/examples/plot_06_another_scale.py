@@ -61,9 +61,8 @@ for seed in range(10):
 # ``source_scale_`` is what the source's coefficients are multiplied with:
 
 for unit, values in zip(UNITS, scales, strict=True):
-    print(
-        f"source {unit:19} scale {values.mean():+.2f} (from {values.min():+.2f} to {values.max():+.2f})"
-    )
+    low, high = values.min(), values.max()
+    print(f"source {unit:19} scale {values.mean():+.2f} (from {low:+.2f} to {high:+.2f})")
 
 # %%
 # With the scale free, the answer hardly depends on how the source counts its money. With the scale

@@ -84,11 +84,10 @@ ax.set_ylim(-0.7, 0.7)
 ax.legend(frameon=False, loc="lower right")
 ax.spines[["top", "right"]].set_visible(False)
 
+print("on unseen rows of North Carolina:")
 for name, search in {"plain folds": wrong, "TargetCV": right}.items():
     r2 = search.score(counties.data[test], counties.target[test])
-    print(
-        f"{name:12} promised R2 {search.best_score_:.2f}, got {r2:.2f} on unseen rows of North Carolina"
-    )
+    print(f"{name:12} promised R2 {search.best_score_:.2f}, got {r2:.2f}")
 
 plt.show()
 
