@@ -6,8 +6,7 @@ A Monte-Carlo study is many fits: designs by methods by repeats. :func:`skt.stud
 each record to a file as soon as it is made, so that a study which was killed goes on where it was.
 
 The question of this small one: what is a source still worth when its features are measured with
-error? Rows are diabetes patients; a design adds noise to the features of all groups
-but the target.
+error? Rows are diabetes patients; a design adds noise to the features of all groups but the target.
 """
 
 import tempfile
@@ -97,10 +96,10 @@ print("as before:", values(before).items() <= values(records).items())
 print(f"now {len(records)} records")
 
 # %%
-# The answer to the question. Noise in its features makes a source's slopes too flat. All sources err
-# the same way here, so that they confirm one another. Pooling pays for that, and at a large error so
-# does UOWQ, which takes what all sources agree on for credible. L2-SP checks them against ridge on
-# the target alone, and falls back on it.
+# The answer to the question. Noise in its features makes a source's slopes too flat. All sources
+# err the same way here, so that they confirm one another. Pooling pays for that, and at a large
+# error so does UOWQ, which takes what all sources agree on for credible. L2-SP checks them against
+# ridge on the target alone, and falls back on it.
 
 display = StudyDisplay.from_study(summarize(records, baseline="target only"), "noise")
 display.ax_.set_xlabel("error in the sources' features, in standard deviations")
