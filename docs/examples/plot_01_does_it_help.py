@@ -33,7 +33,7 @@ print(comparison.verdict)
 # that it has not seen, relative to a ridge regression of the target's patients alone. The bars
 # belong to paired differences: every method saw the same splits.
 
-comparison.plot()
+display = comparison.plot()
 
 # %%
 # From whom? The weights say what one row of a source counts, where a row of the target counts 1.

@@ -45,18 +45,20 @@ for name, each in {"with sources": model, "North Ames alone": alone}.items():
 # it stands the reason: the discrepancy, how far the source's coefficients are estimated to be from
 # the target's.
 
-SourceWeightsDisplay.from_estimator(model)
+weights = SourceWeightsDisplay.from_estimator(model)
 
 # %%
 # A weight of some hundredths looks like nothing, but there are thousands of such rows. This many
 # more sales in North Ames would be as good:
 
-EffectiveSampleSizeDisplay.from_estimator(model)
+sizes = EffectiveSampleSizeDisplay.from_estimator(model)
+limits = sizes.ax_.set_xlim(0, 100)
 
 # %%
 # Why not take all rows at full weight? Between the target alone and all rows pooled, the risk that
 # is predicted has two parts. Noise falls the more is taken in, and discrepancy rises.
 
-RiskCurveDisplay.from_estimator(model)
+risk = RiskCurveDisplay.from_estimator(model)
+risk.ax_.set_ylim(0, 1.4)
 
 plt.show()

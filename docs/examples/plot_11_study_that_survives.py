@@ -102,8 +102,10 @@ print(f"now {len(records)} records")
 # ridge on the target alone, and falls back on it.
 
 display = StudyDisplay.from_study(summarize(records, baseline="target only"), "noise")
-display.ax_.set_xlabel("error in the sources' features, in standard deviations")
-display.ax_.set_ylabel("squared error (progression, squared)")
+labels = display.ax_.set(
+    xlabel="error in the sources' features, in standard deviations",
+    ylabel="squared error (progression, squared)",
+)
 
 # %%
 # And a record that looks odd can be made again, alone, to look into it:
