@@ -38,7 +38,7 @@ model.fit(X[rows], houses.target[rows], uowqregressor__sample_domain=domain)
 alone = make_pipeline(StandardScaler(), UOWQRegressor()).fit(X[train], houses.target[train])
 for name, each in {"with sources": model, "North Ames alone": alone}.items():
     error = np.sqrt(np.mean((each.predict(X[test]) - houses.target[test]) ** 2))
-    print(f"{name:15} typical error of a price on {len(test)} other sales: {10**error - 1:.0%}")
+    print(f"{name:17} typical error of a price on {len(test)} other sales: {10**error - 1:.0%}")
 
 # %%
 # The weight of a source is what one of its rows counts, where a row of the target counts 1. Beside

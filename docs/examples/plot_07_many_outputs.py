@@ -1,6 +1,6 @@
 """
-Many outputs, and of the earlier years only a fitted model is left
-==================================================================
+Many outputs, and of the earlier years only a fitted model: can it help?
+========================================================================
 
 Twenty stations, one model for each: with few days of the new years, each of them is poor. But
 stations move together, and an earlier model knows how. Can its coefficients help, when its rows are

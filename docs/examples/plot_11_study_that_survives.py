@@ -75,7 +75,8 @@ out.write_bytes(written[: int(0.6 * len(written))])
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     kept = load_records(out)
-print(f"{len(kept)} of {len(before)} records are left. {caught[0].message}")
+print(f"{len(kept)} of {len(before)} records are left:")
+print(str(caught[0].message).replace(str(out), out.name))
 
 # %%
 # Start it again: what is there is kept, what is lost is made anew, with the same numbers, since the
