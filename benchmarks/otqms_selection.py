@@ -146,11 +146,11 @@ def pattern(design):
     return design.split(", ")[0]
 
 
-REPORT = simulation.Report("random", group=tails, column=pattern)
+REPORT = simulation.Report(LEAST_SQUARES, group=tails, column=pattern)
 
 
 def table(result):
-    """Return ratios to random draws, then by pattern of discrepancies over all rows."""
+    """Return ratios to the target alone, then by pattern of discrepancies over all rows."""
     columns = simulation.table_of_columns(result["rows"], "normal")
     return f"{REPORT.show(result)}\n\nBy discrepancies:\n\n{columns}"
 

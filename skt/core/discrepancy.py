@@ -57,12 +57,18 @@ class Components(NamedTuple):
         return self.common + np.diag(self.own)
 
 
-def objective(components: Components, D: Array, v: Array, exponent: float = 0.0) -> float:
+def objective(
+    components: Components,
+    D: Array,
+    v: Array,
+    exponent: float = 0.0,
+    offset_exponent: float | None = None,
+) -> float:
     """Return minus the log-likelihood of D plus the ``penalty``, up to a constant.
 
     The rows of D are N(0, C) with ``C = (common + v_0) 11' + diag(own + v)``.
     """
-    return _likelihood(components, D, v, exponent)[0]
+    return _likelihood(components, D, v, exponent, offset_exponent)[0]
 
 
 class Penalty(NamedTuple):
@@ -74,14 +80,18 @@ class Penalty(NamedTuple):
     by_v_0: float
 
 
-def penalty(common: float, spread: Array, v_0: float, exponent: float) -> Penalty:
-    """Return ``-exponent log(v*) + (1/2) log(1 + common/s)`` of sources of variances ``spread``.
+def penalty(
+    common: float, spread: Array, v_0: float, exponent: float, offset_exponent: float | None = None
+) -> Penalty:
+    """Return ``-exponent log(v*) + a log(1 + common/s)`` of sources of variances ``spread``.
 
     The guard: ``v* = v_0 + common + s/K`` is the variance of the best single estimate of the
     target made of the sources alone (``james_stein_exponent``). The prior of the offset: s, the
     harmonic mean of ``own_i + v_i``, is how far sources are from each other; if the target is
     one of their kind, common is not larger. With one source the two cannot be told apart.
+    Its weight a is ``offset_exponent``, ``OFFSET_EXPONENT`` unless given.
     """
+    a = OFFSET_EXPONENT if offset_exponent is None else offset_exponent
     K, precision = len(spread), 1 / spread
     total = max(float(precision.sum()), 1e-300)
     star = v_0 + common + 1 / total
@@ -89,13 +99,15 @@ def penalty(common: float, spread: Array, v_0: float, exponent: float) -> Penalt
     by_common = by_mean = by_star
     if K > 1:
         s = K / total
-        value += OFFSET_EXPONENT * np.log1p(common / s)
-        by_common += OFFSET_EXPONENT / (s + common)
-        by_mean += K * OFFSET_EXPONENT * (1 / (s + common) - 1 / s)
+        value += a * np.log1p(common / s)
+        by_common += a / (s + common)
+        by_mean += K * a * (1 / (s + common) - 1 / s)
     return Penalty(float(value), by_common, by_mean * (precision / total) ** 2, by_star)
 
 
-def _likelihood(components: Components, D: Array, v: Array, exponent: float) -> tuple[float, Array]:
+def _likelihood(
+    components: Components, D: Array, v: Array, exponent: float, offset_exponent: float | None
+) -> tuple[float, Array]:
     """Return the objective and its gradient by (common, own), through Sherman-Morrison."""
     d = len(D)
     shared, precision = components.common + v[0], 1 / (components.own + v[1:])
@@ -106,13 +118,15 @@ def _likelihood(components: Components, D: Array, v: Array, exponent: float) -> 
     damped = shared / (1 + shared * total)
     by_own = d * (precision - damped * precision**2) - np.sum(a**2, axis=0)
     by_common = d * total / (1 + shared * total) - np.sum(a.sum(axis=1) ** 2)
-    extra = penalty(components.common, components.own + v[1:], v[0], exponent)
+    extra = penalty(components.common, components.own + v[1:], v[0], exponent, offset_exponent)
     gradient = np.concatenate(([by_common], by_own)) / 2
     gradient += np.concatenate(([extra.by_common], extra.by_spread))
     return value / 2 + extra.value, gradient
 
 
-def variance_components(D: Array, v: Array, exponent: float = 0.0) -> Components:
+def variance_components(
+    D: Array, v: Array, exponent: float = 0.0, offset_exponent: float | None = None
+) -> Components:
     """Return the components that minimise ``objective``: EB1 with the James-Stein guard.
 
     Without ``common``, the shared offset of all sources from the target, a bias that the
@@ -122,7 +136,7 @@ def variance_components(D: Array, v: Array, exponent: float = 0.0) -> Components
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
         c = v[0] * np.exp(x)
-        value, gradient = _likelihood(Components(c[0], c[1:]), D, v, exponent)
+        value, gradient = _likelihood(Components(c[0], c[1:]), D, v, exponent, offset_exponent)
         return value, gradient * c
 
     unit = v[0]

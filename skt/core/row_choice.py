@@ -361,12 +361,16 @@ def _compressed(D: Array, d: float) -> Array:
 
 
 def discrepancy_matrix(measured: Measured, rule: str) -> Array:
-    """Return M: "plugin", raw differences (the paper), or "eb", guarded maximum likelihood."""
+    """Return M: "plugin", raw differences (the paper), or "eb", guarded maximum likelihood.
+
+    Without the prior of the offset: rows are taken whole, so that to believe in sources because
+    they agree costs more here than where weights shrink.
+    """
     D, d = measured.D, len(measured.D)
     if rule == "plugin" or d <= 2:
         return discrepancy.plug_in(D)
     exponent = discrepancy.james_stein_exponent(d, measured.df)
-    return discrepancy.variance_components(D, measured.v, exponent).discrepancy
+    return discrepancy.variance_components(D, measured.v, exponent, offset_exponent=0.0).discrepancy
 
 
 def source_weights(measured: Measured, M: Array) -> tuple[Array, float]:

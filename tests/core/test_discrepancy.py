@@ -70,20 +70,42 @@ def test_guard_rewards_variance_of_the_source_only_estimate(rng, exponent):
     assert_allclose(objective(c, D, v, exponent), expected)
 
 
+@pytest.mark.parametrize("offset", [None, 0.0, 2.0])
 @pytest.mark.parametrize("exponent", [0.0, 1.3])
 @pytest.mark.parametrize("K", [1, 4])
-def test_gradient(rng, K, exponent):
+def test_gradient(rng, K, exponent, offset):
     v = rng.uniform(0.1, 1, size=K + 1)
     D = rng.normal(size=(6, K))
     for _ in range(3):
         c = any_components(rng, K)
         x = np.r_[c.common, c.own]
-        value, gradient = discrepancy._likelihood(c, D, v, exponent)
-        assert_allclose(value, objective(c, D, v, exponent))
+        value, gradient = discrepancy._likelihood(c, D, v, exponent, offset)
+        assert_allclose(value, objective(c, D, v, exponent, offset))
         numeric = approx_fprime(
-            x, lambda x: objective(Components(x[0], x[1:]), D, v, exponent), 1e-7
+            x, lambda x: objective(Components(x[0], x[1:]), D, v, exponent, offset), 1e-7
         )
         assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
+
+
+def test_prior_of_the_offset_is_one_more_term(rng):
+    v, D = rng.uniform(0.1, 1, size=4), rng.normal(size=(7, 3))
+    c = any_components(rng, 3)
+    s = 1 / np.mean(1 / (c.own + v[1:]))
+    without = objective(c, D, v, offset_exponent=0.0)
+    for offset in (discrepancy.OFFSET_EXPONENT, 2.0):
+        expected = without + offset * np.log1p(c.common / s)
+        assert_allclose(objective(c, D, v, offset_exponent=offset), expected)
+    assert_allclose(
+        objective(c, D, v), objective(c, D, v, offset_exponent=discrepancy.OFFSET_EXPONENT)
+    )
+
+
+def test_the_prior_makes_a_shared_offset_smaller():
+    rng = np.random.default_rng(1)
+    v = np.full(5, 0.05)
+    D = differences(rng, 6, 0.3, np.full(4, 0.02), v)
+    sizes = [variance_components(D, v, offset_exponent=a).common for a in (0.0, 0.5, 2.0)]
+    assert sizes[0] > sizes[1] > sizes[2]
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0])
