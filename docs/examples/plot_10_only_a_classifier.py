@@ -62,6 +62,6 @@ plt.show()
 
 # %%
 # Used as it is, the classifier is wrong about one image in four: these are other pens and another
-# scanner. As a start it is worth some labels while there are few, and next to nothing once there
-# are sixty. The gain is no larger than what three draws scatter, so do not expect wonders of a
-# source like this.
+# scanner. As a start it saves few labels, if any. The differences are no larger than what three
+# draws scatter, and with some sixty labels nothing is left of them. With the rows of the source one
+# can do better: see :ref:`sphx_glr_auto_examples_plot_08_which_rows_to_train_on.py`.
