@@ -164,7 +164,7 @@ SELECTION = Study(
     metrics={"risk": simulation.excess_risk},
     report=REPORT,
     show=table,
-    repeats=60,
+    repeats=30,
 )
 
 # Real data --------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ BOOSTED = learning_study(
     "selection-boosting",
     "The same on Ames, with gradient boosting.",
     {"Ames, boosting, 25 target rows": Learning(real.Samples(real.ames), BOOSTING)},
-    repeats=50,
+    repeats=30,
     methods={TARGET_ONLY: LEARNING_METHODS[TARGET_ONLY]}
     | {name: timed(partial(boosting_on, *how)) for name, how in ORDERS.items()},
 )
