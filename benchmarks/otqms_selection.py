@@ -36,6 +36,7 @@ from benchmarks.uowq_risk import METHODS
 from skt.core import allocation, row_choice
 from skt.datasets import make_related_regressions
 from skt.sources import split_domains
+from skt.study import mean_and_error
 
 # Orders in which the rows of a source are taken -------------------------------------------------
 
@@ -142,17 +143,36 @@ def tails(design):
     return design.split("|")[0].split(", ")[1]
 
 
-def pattern(design):
-    return design.split(", ")[0]
+REPORT = simulation.Report(LEAST_SQUARES, group=tails)
 
 
-REPORT = simulation.Report(LEAST_SQUARES, group=tails, column=pattern)
+def report(records, run):
+    """Ratios to the target alone, and paired differences to random draws in the same unit."""
+    return REPORT(records, run) | {"to random": differences(simulation.table_of(records))}
+
+
+def differences(risks):
+    """Return mean and standard error over settings, by kind of rows and order."""
+    base, random = risks[LEAST_SQUARES], risks["random"]
+    rows = []
+    for group in ("normal", "heavy tails"):
+        members = [design for design in random if tails(design) == group]
+        for order in [name for name in ORDERS if name != "random"]:
+            cells = [
+                mean_and_error((risks[order][d] - random[d]) / np.mean(base[d])) for d in members
+            ]
+            mean, error = np.array(cells).T
+            rows.append([group, order, np.mean(mean), np.sqrt(np.sum(error**2)) / len(cells)])
+    return rows
 
 
 def table(result):
-    """Return ratios to the target alone, then by pattern of discrepancies over all rows."""
-    columns = simulation.table_of_columns(result["rows"], "normal")
-    return f"{REPORT.show(result)}\n\nBy discrepancies:\n\n{columns}"
+    """Return ratios to the target alone, and what each order differs from random draws."""
+    lines = ["| group | order | to random | s.e. |", "|---|---|---|---|"]
+    lines += [f"| {g} | {o} | {m:+.3f} | {e:.3f} |" for g, o, m, e in result["to random"]]
+    return "\n\n".join(
+        [REPORT.show(result), "Paired, in units of the same risk:", "\n".join(lines)]
+    )
 
 
 SELECTION = Study(
@@ -162,7 +182,7 @@ SELECTION = Study(
     methods={LEAST_SQUARES: METHODS[LEAST_SQUARES]}
     | {name: partial(least_squares_on, *how) for name, how in ORDERS.items()},
     metrics={"risk": simulation.excess_risk},
-    report=REPORT,
+    report=report,
     show=table,
     repeats=30,
 )
