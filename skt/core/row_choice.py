@@ -174,8 +174,8 @@ def _compare_glm(family: glm.Family, domains: list[Rows], given: list[Rows]) -> 
     parts = [evidence(family, t, r) for t, r in zip(theta, given, strict=True)]
     J = np.mean([evidence(family, theta[0], r).information / r.size for r in given], axis=0)
     spread = [
-        _score_products(family, *each, part.information)
-        for *each, part in zip(theta, domains, parts, strict=True)
+        _score_products(family, t, r, part.information)
+        for t, r, part in zip(theta, domains, parts, strict=True)
     ]
     unit = np.ones(len(domains))
     fits = Fits(domains, np.array(theta), parts, spread, unit, np.inf, PENALTY * unit)

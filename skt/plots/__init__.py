@@ -6,13 +6,9 @@ dashes differ too. matplotlib (the extra ``plot``) is imported when something is
 
 from ._penalties import LooSurfaceDisplay, PenaltyCurveDisplay, SelectionDisplay
 from ._results import ComparisonDisplay, StudyDisplay
+from ._risk import EffectiveSampleSizeDisplay, RiskCurveDisplay
 from ._smart import AlignmentDisplay, ConvergenceDisplay
-from ._weights import (
-    EffectiveSampleSizeDisplay,
-    RiskCurveDisplay,
-    SourceWeightsDisplay,
-    SourceWeightsMapDisplay,
-)
+from ._weights import SourceWeightsDisplay, SourceWeightsMapDisplay
 
 __all__ = [
     "AlignmentDisplay",
