@@ -246,6 +246,25 @@ def mnist_to_digits():
     )
 
 
+@cache
+def two_digits(first, second):
+    """Two of the ten digits."""
+    table = mnist_to_digits()
+    kept = np.isin(table.y, (first, second))
+    return GroupedTable(
+        table.X[kept], table.y[kept], table.groups[kept], n_train=20, may_be_target=("digits",)
+    )
+
+
+@cache
+def contraception():
+    """Use of contraception by women in Bangladesh; groups are 60 districts."""
+    table = _rdata("mlmRev", "Contraception")
+    X = _indicators(table[["livch", "age", "urban"]]).assign(square=table["age"] ** 2)
+    use = (table["use"] == "Y").astype(int)
+    return _grouped(X.to_numpy(dtype=float), use, table["district"], n_train=20)
+
+
 # Reading ------------------------------------------------------------------------------------
 
 

@@ -406,6 +406,11 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
 
     Warns
     -----
+    UserWarning
+        If the target's rows cannot tell slopes: no feature varies, there is one class only, or,
+        where ``alpha="auto"``, no two classes have two rows each to validate on. The slopes are
+        then the mean of the sources', and the intercept is fitted with one further row that
+        belongs to all classes alike, since the likelihood alone would send it to infinity.
     ConvergenceWarning
         If the final fit did not converge.
 
@@ -482,16 +487,14 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         target, sources = self._validate_classes(X, y, sample_domain, sample_weight)
         _check_source_alpha(self.source_alpha, sources)
         target = Rows(target.X, target.y, target.weight)
-        total = None if _is(self.source_scale, "auto") else float(self.source_scale)
         with small_blas(target.X.shape[1]):
             coefs = self._fit_sources(target, sources)
-            used = self._choose_alpha(target, coefs, total)
-            scales = np.zeros(len(coefs))
-            if used:
-                scales = l2sp_glm.estimate_scales(
-                    LOGISTIC, target, coefs, total, intercept=self.fit_intercept
-                )
-            fit = self._fit_rows(target, self.alpha_, np.tensordot(scales, coefs, 1))
+            if sources and not self._tells_slopes(target):
+                _warn_of_few_rows(len(target.X))
+                scales, rows = self._take_the_mean_source(len(coefs)), l2sp_glm.with_one_row(target)
+            else:
+                scales, rows = self._choose(target, coefs), target
+            fit = self._fit_rows(rows, self.alpha_, np.tensordot(scales, coefs, 1))
         if not fit.converged:
             _warn_of_slope(fit)
         # Of several classes intercepts are known up to a constant: theirs sum to zero.
@@ -601,6 +604,29 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         alphas = l2sp_glm.penalty_grid(rows)
         return alphas[self._validated(rows, np.empty((0, p, q)), alphas, None).best[1]]
 
+    def _tells_slopes(self, target):
+        """Whether the target's rows say anything of slopes, and can be validated if they must."""
+        if not l2sp_glm.varies(target, intercept=self.fit_intercept):
+            return False
+        needed = 2 if _is(self.alpha, "auto") else 1
+        return np.sum(l2sp_glm.rows_by_class(target) >= needed) >= 2
+
+    def _take_the_mean_source(self, K):
+        """Set what is known without validation; return the scales of the mean source."""
+        self.alphas_, self.alpha_ = np.array([np.inf]), np.inf
+        self.cv_loss_, self.transfer_gain_ = np.full((2, 1), np.nan), np.nan
+        total = 1.0 if _is(self.source_scale, "auto") else float(self.source_scale)
+        return np.full(K, total / K)
+
+    def _choose(self, target, coefs):
+        """Choose the penalty, and whether the sources are used; return their scales."""
+        total = None if _is(self.source_scale, "auto") else float(self.source_scale)
+        if not self._choose_alpha(target, coefs, total):
+            return np.zeros(len(coefs))
+        return l2sp_glm.estimate_scales(
+            LOGISTIC, target, coefs, total, intercept=self.fit_intercept
+        )
+
     def _choose_alpha(self, target, coefs, total):
         """Set the penalty of the target; return whether the sources are used."""
         given = not _is(self.alpha, "auto")
@@ -675,6 +701,16 @@ def _warn_of_slope(fit):
         f"The logistic fit did not converge in {fit.n_iter} steps: its largest derivative is "
         f"{fit.slope:.2g}, tol is {l2sp_glm.TOL:g}. Standardise the features, or raise alpha.",
         ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def _warn_of_few_rows(n_rows):
+    warnings.warn(
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell slopes (no feature varies, "
+        "or fewer than two classes have two rows): the slopes are the mean of the sources', the "
+        "intercept is the target's with one further row that belongs to all classes alike.",
+        UserWarning,
         stacklevel=3,
     )
 

@@ -39,6 +39,29 @@ class Rows(NamedTuple):
         return Rows(self.X[rows], self.Y[rows], self.weight[rows])
 
 
+def varies(rows: Rows, *, intercept: bool) -> bool:
+    """Return whether the rows say anything of slopes; one level of each is the intercept's."""
+    level = rows.X[0] if intercept else 0.0
+    return bool(np.any(rows.X != level))
+
+
+def rows_by_class(rows: Rows) -> Array:
+    """Return how many distinct rows each class has, by indicators, (n_classes,)."""
+    several = rows.Y if rows.Y.shape[1] > 1 else np.column_stack([1 - rows.Y, rows.Y])
+    distinct = np.unique(np.column_stack([several, rows.X]), axis=0)
+    return np.sum(distinct[:, : several.shape[1]] > 0, axis=0)
+
+
+def with_one_row(rows: Rows) -> Rows:
+    """Add a row in the middle of the others that belongs to all classes alike."""
+    w = rows.weight / rows.weight.sum()
+    q = rows.Y.shape[1]
+    share = np.full((1, q), 1 / max(q, 2))
+    return Rows(
+        np.vstack([rows.X, w @ rows.X]), np.vstack([rows.Y, share]), np.append(rows.weight, 1.0)
+    )
+
+
 class Validated(NamedTuple):
     """Errors of penalties, with and without the sources."""
 
