@@ -53,7 +53,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         lower risk in simulation (docs/l2sp.md).
     source_scale : "auto" or float, default="auto"
         c. 1 is the paper. "auto" estimates it for every source: under "loo" of either sign for
-        one source, not negative for several. With several sources a number is the sum of their
+        one source, not negative for several, whose sum has the prior N(1, .25). With several sources a number is the sum of their
         scales: the centre is then this number times a weighted mean of the sources.
     method : {"auto", "loo", "ml", "stacked"}, default="auto"
         What chooses all that is "auto". "loo": exact leave-one-out over the whole surface of
@@ -95,13 +95,15 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
     source_alphas_ : ndarray of shape (n_source_alphas, n_sources)
         Penalties of the sources that leave-one-out looked at. Only with ``method_ == "loo"``.
     loo_surface_ : ndarray of shape (n_source_alphas, n_alphas)
-        Mean squared leave-one-out error at the best scales. Only with ``method_ == "loo"``.
+        Mean squared leave-one-out error at the scales that each pair of penalties takes. Only
+        with ``method_ == "loo"``.
     risk_, target_risk_ : float
         Estimated excess mean squared error of predicted means, with the sources and by the
         target alone, in squared units of y (mean over outputs).
     transfer_gain_ : float
-        ``1 - risk_ / target_risk_``; near zero when sources do not help. NaN where the target
-        cannot tell slopes.
+        ``1 - risk_ / target_risk_``; near zero when sources do not help, negative where they seem
+        to harm. Under "loo" validated: the least error of a surface alone would be optimistic.
+        NaN where the target cannot tell slopes.
     stacking_weight_ : float
         Part of the joint fit in ``coef_``, the rest being target-only ridge; 1 unless stacked.
     method_ : str
@@ -209,7 +211,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             _warn_source_only(len(task.X))
             method, chosen = "source-only", l2sp.mean_source(rows, self._paths(task, sources))
         elif method == "loo":
-            chosen = self._choose_by_loo(rows, self._paths(task, sources))
+            chosen = self._choose_by_loo(task, rows, self._paths(task, sources))
         else:
             chosen = self._choose_by_likelihood(method, target, sources)
         self.method_ = method
@@ -261,14 +263,15 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             )
         ]
 
-    def _choose_by_loo(self, rows, paths):
+    def _choose_by_loo(self, task, rows, paths):
         alphas = rows.grid() if _is(self.alpha, "auto") else np.array([float(self.alpha)])
         total = None if _is(self.source_scale, "auto") else float(self.source_scale)
         own = np.array([path.own_penalty() for path in paths])
         alignment = l2sp.alignments(rows, paths, own)
         taus = self._source_penalties(paths, own, alignment, total)
         surface = l2sp.loo_surface(rows, paths, alphas, taus)
-        chosen = l2sp.choose_by_loo(surface, rows, paths, alignment, total)
+        parts = l2sp.deal(task.X, task.Y)
+        chosen = l2sp.choose_by_loo(surface, rows, paths, alignment, total, parts)
         self.alphas_, self.loo_curve_ = alphas, surface.null
         self.source_alphas_ = taus
         self.loo_surface_ = surface.error(l2sp.best_scales(surface, total)).T
