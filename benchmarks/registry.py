@@ -9,6 +9,7 @@ MODULES = (
     "cost",
     "study_cost",
     "l2sp",
+    "l2sp_fresh",
     "l2sp_classes",
     "smart",
 )
