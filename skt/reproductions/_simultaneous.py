@@ -57,8 +57,11 @@ def one_against(blocks, reported, rounding, *, shared):
 def shared_p_value(blocks, reported, rounding):
     """Return the p-value of one more repeat whose figures share draws (Hotelling's T^2).
 
-    It asks whether the figures deviate together as those that share draws do.
+    It asks whether the figures deviate together as those that share draws do, which takes more
+    repeats than figures: NaN without.
     """
+    if any(len(block) <= block.shape[1] for block in blocks):
+        return np.nan
     total, null = 0.0, np.zeros(SIMULATIONS)
     for i, (block, values) in enumerate(zip(blocks, reported, strict=True)):
         B, d = block.shape

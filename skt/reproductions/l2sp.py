@@ -231,6 +231,8 @@ def simulated(records, phi, decay=0.0):
     values = values.reshape(len(values), 4, len(NODES))
     total, n = values.sum(axis=0), len(values)
     whole = ratios(Curves(total[0], total[1:]))
+    if n == 1:
+        return whole[None]
     rest = [ratios(Curves(total[0] - v[0], total[1:] - v[1:])) for v in values]
     return n * whole - (n - 1) * np.array(rest)
 
@@ -292,7 +294,12 @@ class Points(NamedTuple):
     @property
     def error(self):
         """Return their standard errors."""
-        return np.array([b.std(axis=0, ddof=1) / len(b) ** 0.5 for b in self.blocks])
+        return np.array([_spread(block) / len(block) ** 0.5 for block in self.blocks])
+
+
+def _spread(block):
+    """Return standard deviations over repeats; one repeat has none."""
+    return block.std(axis=0, ddof=1) if len(block) > 1 else np.full(block.shape[1], np.nan)
 
 
 def points(records, decay=0.0):
@@ -330,7 +337,7 @@ def figures(records, n_repeats):
     notes = []
     for phi in PHIS:
         block = noted(records, phi, "mean of ratios")
-        spread = block.std(axis=0, ddof=1)
+        spread = _spread(block)
         notes += [
             Figure(f"notes: {name_of(phi, 0)} rho={rho:g}", *row, ROUNDING)
             for rho, *row in zip(
@@ -347,6 +354,8 @@ def _table(found):
 
 def conclusions(records):
     """Return sentences on all points at once."""
+    if len(noted(records, PHIS[0], "mean of ratios")) < 2:
+        return "All points at once are compared from two repeats on."
     lines = ["All points of a spectrum at once, against the theory (largest relative gap):", ""]
     for decay in DECAYS:
         gap = points(records, decay)
