@@ -103,7 +103,9 @@ def logistic(which, sample):
     sources = list(sources.values())
     rows = {"target": [target], "sources": sources, "all": [target, *sources]}[which]
     X, y = (part[np.concatenate(rows)] for part in (sample.X, sample.y))
-    folds = StratifiedKFold(min(5 if which == "target" else 3, np.unique(y, return_counts=True)[1].min()))
+    folds = StratifiedKFold(
+        min(5 if which == "target" else 3, np.unique(y, return_counts=True)[1].min())
+    )
     search = GridSearchCV(
         LogisticRegression(max_iter=5000),
         {"C": np.geomspace(1e-3, 1e3, 13 if which == "target" else 7)},

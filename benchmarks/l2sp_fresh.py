@@ -2,11 +2,11 @@
 
     python -m benchmarks l2sp_stack l2sp_again l2sp_fresh
 
-``l2sp_stack`` compares priors of the weight of the joint fit on settings of its own.
-``l2sp_again`` repeats the 42 settings of ``l2sp_choice`` on a new seed, ``l2sp_fresh`` draws settings
-at random (`Setting.drawn`): the generator, its seed and the bars were fixed before the first run,
-and the code was not changed after it. Excess risk relative to
-target-only ridge with leave-one-out (:mod:`benchmarks.simulation`).
+``l2sp_stack`` compares priors of the weight of the joint fit on settings of its own. ``l2sp_again``
+repeats the 42 settings of ``l2sp_choice`` on a new seed, ``l2sp_fresh`` draws settings at random
+(`Setting.drawn`): the generator, its seed and the bars were fixed before the first run, and the
+code was not changed after it. Excess risk relative to target-only ridge with leave-one-out
+(:mod:`benchmarks.simulation`).
 """
 
 from dataclasses import dataclass
@@ -97,11 +97,11 @@ class Setting:
     def drawn(cls, rng):
         """Draw a setting of the kind that users have.
 
-        A source is ``alignment * coef + perpendicular * u``. Log-uniform: 10 to 150 features, 10 to 300 target rows, 20 to 500 rows a source, noise
-        from .2 to 2 coefficient lengths, that of a source up to twice as large or small. Half
-        of the settings have columns correlated ``r^|i-j|``, r from .3 to .95. Six in ten have one
-        source, the others two to four. Alignment from -1 to 1.6, perpendicular length from 0
-        to 1.
+        A source is ``alignment * coef + perpendicular * u``, alignment from -1 to 1.6, perpendicular
+        from 0 to 1. Log-uniform: 10 to 150 features, 10 to 300 target rows, 20 to 500 rows a
+        source, noise from .2 to 2 coefficient lengths, that of a source up to twice as large or
+        small. Half of the settings have columns correlated ``r^|i-j|``, r from .3 to .95. Six in
+        ten have one source, the others two to four.
         """
         p, n_target = _integer(rng, 10, 150), _integer(rng, 10, 300)
         noise = _log_uniform(rng, 0.2, 2)
@@ -241,7 +241,7 @@ BENCHMARKS = (
     ),
     Study(
         name="l2sp_fresh",
-        question="L2-SP on 40 settings drawn at random: is the default as good as where it grew up?",
+        question="40 settings drawn at random: is the default as good as where it grew up?",
         designs=settings(),
         methods=FRESH_METHODS,
         metrics=simulation.METRICS,

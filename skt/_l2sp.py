@@ -53,8 +53,9 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         lower risk in simulation (docs/l2sp.md).
     source_scale : "auto" or float, default="auto"
         c. 1 is the paper. "auto" estimates it for every source: under "loo" of either sign for
-        one source, not negative for several, whose sum has the prior N(1, .25). With several sources a number is the sum of their
-        scales: the centre is then this number times a weighted mean of the sources.
+        one source, not negative for several, whose sum has the prior N(1, .25). With several
+        sources a number is the sum of their scales: the centre is then this number times a
+        weighted mean of the sources.
     method : {"auto", "loo", "ml", "stacked"}, default="auto"
         What chooses all that is "auto". "loo": exact leave-one-out over the whole surface of
         penalties and scales. "ml": empirical Bayes; source coefficients are random around

@@ -253,12 +253,14 @@ def loo_parts(
             cross[f, m] = np.tensordot(E, e, axes=([0, 3], [0, 1]))
             gram[f, m] = np.einsum("ntkq,ntlq->tkl", E, E, optimize=True)
     n = [float(np.sum(target.weight[rows])) for rows in parts]
-    return [Surface(alphas, source_alphas, *sums) for sums in zip(null, cross, gram, n, strict=True)]
+    return [
+        Surface(alphas, source_alphas, *sums) for sums in zip(null, cross, gram, n, strict=True)
+    ]
 
 
 def _predicted(target: Target, sources: list[Source], source_alphas: Array) -> Array:
     """Return the fits of all sources on the target's singular directions, (r, T K q)."""
-    (T, K), (p, r), q = source_alphas.shape, target.V.shape, target.LY.shape[1]
+    (T, K), p, q = source_alphas.shape, len(target.V), target.LY.shape[1]
     paths = [s.coef(a) for s, a in zip(sources, source_alphas.T, strict=True)]
     coefs = np.stack(paths, axis=1) if K else np.zeros((T, 0, p, q))
     along = target.V.T @ coefs.transpose(2, 0, 1, 3).reshape(p, T * K * q)

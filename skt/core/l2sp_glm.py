@@ -42,7 +42,7 @@ class Rows(NamedTuple):
 def varies(rows: Rows, *, intercept: bool) -> bool:
     """Return whether the rows say anything of slopes; one level of each is the intercept's."""
     level = rows.X[0] if intercept else 0.0
-    return bool(np.any(rows.X != level))
+    return bool(np.any(level != rows.X))
 
 
 def rows_by_class(rows: Rows) -> Array:

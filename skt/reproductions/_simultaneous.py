@@ -1,4 +1,4 @@
-"""Many correlated figures at once: do they all agree?
+"""Many correlated figures at once, and whether they all agree.
 
 Notation: blocks that are independent of each other, each (B, d), B repeats of d figures that share
 their draws. z : differences in standard errors. Under agreement z is multivariate Student on B - 1
@@ -27,7 +27,8 @@ class Agreement(NamedTuple):
         return (
             f"{self.n_figures - self.n_beyond} of {self.n_figures} within the simultaneous 95 % "
             f"band of {self.critical:.2f} standard errors; the largest deviation is "
-            f"{self.largest:.2f} (p = {self.p_largest:.2g}), sum of squares p = {self.p_squares:.2g}"
+            f"{self.largest:.2f} (p = {self.p_largest:.2g}), p of the sum of squares = "
+            f"{self.p_squares:.2g}"
         )
 
 

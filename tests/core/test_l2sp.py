@@ -256,7 +256,10 @@ def test_parts_of_the_rows_sum_to_the_surface(rng, K):
     target = task_of(rng, 20, 6, 2, rng.uniform(0.5, 2, 20))[3]
     sources = [source_of(rng, 20, 6, 2)[0] for _ in range(K)]
     given = target, sources, np.array([0.1, 3.0]), np.array([[0.1] * K, [2.0] * K, [5.0] * K])
-    whole, (one, other) = loo_surface(*given), l2sp.loo_parts(*given, [np.arange(8), np.arange(8, 20)])
+    whole, (one, other) = (
+        loo_surface(*given),
+        l2sp.loo_parts(*given, [np.arange(8), np.arange(8, 20)]),
+    )
     for name in ("null", "cross", "gram", "n"):
         assert_allclose(getattr(one.plus(other, 1), name), getattr(whole, name), rtol=1e-12)
         assert_allclose(getattr(whole.plus(other, -1), name), getattr(one, name), atol=1e-12)
