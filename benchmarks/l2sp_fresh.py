@@ -97,11 +97,11 @@ class Setting:
     def drawn(cls, rng):
         """Draw a setting of the kind that users have.
 
-        A source is ``alignment * coef + perpendicular * u``, alignment from -1 to 1.6, perpendicular
-        from 0 to 1. Log-uniform: 10 to 150 features, 10 to 300 target rows, 20 to 500 rows a
-        source, noise from .2 to 2 coefficient lengths, that of a source up to twice as large or
-        small. Half of the settings have columns correlated ``r^|i-j|``, r from .3 to .95. Six in
-        ten have one source, the others two to four.
+        A source is ``alignment * coef + perpendicular * u``, alignment from -1 to 1.6,
+        perpendicular from 0 to 1. Log-uniform: 10 to 150 features, 10 to 300 target rows, 20 to
+        500 rows a source, noise from .2 to 2 coefficient lengths, that of a source up to twice as
+        large or small. Half of the settings have columns correlated ``r^|i-j|``, r from .3 to
+        .95. Six in ten have one source, the others two to four.
         """
         p, n_target = _integer(rng, 10, 150), _integer(rng, 10, 300)
         noise = _log_uniform(rng, 0.2, 2)

@@ -12,7 +12,8 @@ There is no closed form, so that K-fold validation stands in for leave-one-out, 
 are estimated on the predictors ``sum_k c_k Z_k + b`` before the target's own part is added.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -41,8 +42,7 @@ class Rows(NamedTuple):
 
 def varies(rows: Rows, *, intercept: bool) -> bool:
     """Return whether the rows say anything of slopes; one level of each is the intercept's."""
-    level = rows.X[0] if intercept else 0.0
-    return bool(np.any(level != rows.X))
+    return bool(np.any(np.ptp(rows.X, axis=0) > 0) if intercept else np.any(rows.X))
 
 
 def rows_by_class(rows: Rows) -> Array:
@@ -107,31 +107,39 @@ def estimate_scales(
     K = len(coefs)
     if total is not None and K == 1:
         return np.array([total])
+    start = np.full(K, (1.0 if total is None else total) / K)
+    free = (None, None) if K == 1 else (0.0, None) if total is None or total >= 0 else (None, 0.0)
+    bounds = [free] * K
+    if intercept:
+        mean = rows.weight @ rows.Y / rows.weight.sum()
+        start = np.append(start, family.link(mean))
+        bounds += [(None, None)] * (len(start) - K)
+    given: Any = {"jac": True, "bounds": bounds}
+    if total is None:
+        given |= {"method": "L-BFGS-B"}
+    else:
+        summed = {"type": "eq", "fun": lambda x: x[:K].sum() - total}
+        given |= {"method": "SLSQP", "constraints": [summed]}
+    return minimize(_scale_criterion(family, rows, coefs, total), start, **given).x[:K]
+
+
+def _scale_criterion(
+    family: Family, rows: Rows, coefs: Array, total: float | None
+) -> Callable[[Array], tuple[float, Array]]:
+    """Return value and slope of the loss, and of the prior of free scales, at (c, b)."""
+    K, q = len(coefs), rows.Y.shape[1]
     Z = np.einsum("np,kpq->knq", rows.X, coefs)
-    q = rows.Y.shape[1]
-    sign = 1.0 if total is None or total >= 0 else -1.0
 
     def value_and_slope(x: Array) -> tuple[float, Array]:
-        c, b = x[:K], x[K:] if intercept else np.zeros(q)
-        eta = np.tensordot(c, Z, 1) + b
+        c, intercept = x[:K], len(x) > K
+        eta = np.tensordot(c, Z, 1) + (x[K:] if intercept else np.zeros(q))
         residual = rows.weight[:, None] * (family.mean(eta) - rows.Y)
         away = (c - 1 / K) / SCALE_SPREAD if total is None else np.zeros(K)
         value = rows.weight @ family.loss(eta, rows.Y) + away @ away / 2
         by_scale = np.tensordot(Z, residual, axes=([1, 2], [0, 1])) + away / SCALE_SPREAD
         return float(value), np.append(by_scale, residual.sum(axis=0) if intercept else [])
 
-    mean = rows.weight @ rows.Y / rows.weight.sum()
-    start = np.full(K, (1.0 if total is None else total) / K)
-    start = np.append(start, family.link(mean)) if intercept else start
-    free = (None, None) if K == 1 else (0.0, None) if sign > 0 else (None, 0.0)
-    bounds = [free] * K + [(None, None)] * (len(start) - K)
-    if total is None:
-        return minimize(value_and_slope, start, jac=True, bounds=bounds, method="L-BFGS-B").x[:K]
-    summed = {"type": "eq", "fun": lambda x: x[:K].sum() - total}
-    end = minimize(
-        value_and_slope, start, jac=True, bounds=bounds, method="SLSQP", constraints=[summed]
-    )
-    return end.x[:K]
+    return value_and_slope
 
 
 def validate(
