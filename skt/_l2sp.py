@@ -351,7 +351,8 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
     alpha : "auto" or float >= 0, default="auto"
         Penalty of the target, per row, on features as they are given. Raising it brings the
         target nearer to its sources; infinity is the scaled source. "auto": by cross-validated
-        log-loss, together with whether the sources are used at all.
+        log-loss, together with whether the sources are used at all; of penalties that are not
+        worse by more than a standard error the largest.
     source_alpha : "auto" or float >= 0, default="auto"
         Penalty of each source, per source row. "auto": what is best for the source itself, by
         cross-validated log-loss on its rows. Does not apply to sources of coefficients.
@@ -640,7 +641,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
             self.transfer_gain_ = np.nan
             return len(coefs) > 0
         validated = self._validated(target, coefs, self.alphas_, total)
-        used, m = validated.best
+        used, m = validated.cautious
         self.alpha_, self.cv_loss_ = float(self.alphas_[m]), validated.errors
         low = validated.errors.min(axis=1)
         self.transfer_gain_ = 1 - low[1] / low[0] if used else 0.0

@@ -669,3 +669,21 @@ def test_folds_keep_equal_rows_together_and_classes_apart(rng):
     number = l2sp_glm.folds(rows, 5)
     assert_array_equal(number[:20], number[20:])
     assert_array_equal(np.bincount(number[15:20]), 1)
+
+
+def test_the_largest_penalty_that_is_not_clearly_worse(rng):
+    noise = rng.exponential(size=200)
+    # Against the second penalty: much worse, itself, worse by chance, clearly worse.
+    losses = np.stack([noise + 2, noise, noise[::-1] + 0.01, noise + 0.01])
+    both = np.stack([losses + 1, losses])
+    validated = l2sp_glm.Validated(np.arange(4.0), both, np.ones(200))
+    assert validated.best == (1, 1)
+    assert validated.cautious == (1, 2)
+    w = rng.integers(1, 4, 200).astype(float)
+    rows = np.repeat(np.arange(200), w.astype(int))
+    weighted = l2sp_glm.Validated(np.arange(4.0), both, w)
+    repeated = l2sp_glm.Validated(np.arange(4.0), both[..., rows], np.ones(len(rows)))
+    assert weighted.cautious == repeated.cautious
+    assert_allclose(weighted.errors, repeated.errors)
+    alone = l2sp_glm.Validated(np.arange(4.0), np.stack([losses, losses + np.inf]), np.ones(200))
+    assert alone.cautious == (0, 2)

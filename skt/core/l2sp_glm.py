@@ -24,6 +24,8 @@ from .glm import Array, Family
 # Prior standard deviation of a source's scale about its part of one, as in `l2sp`.
 SCALE_SPREAD = 1.0
 GRID_SIZE = 13
+# Standard errors by which a larger penalty may be worse and is still taken.
+CAUTION = 1.0
 # Of derivatives, as in `glm.fit`: Newton's last step is far below it.
 TOL = 1e-9
 
@@ -63,19 +65,40 @@ def with_one_row(rows: Rows) -> Rows:
 
 
 class Validated(NamedTuple):
-    """Errors of penalties, with and without the sources."""
+    """Validated losses of penalties, with and without the sources."""
 
     alphas: Array  # (M,)
-    errors: Array  # (2, M) mean loss: scales zero, scales estimated or given
+    losses: Array  # (2, M, n) of each row: scales zero, scales estimated or given
+    weight: Array  # (n,)
+
+    @property
+    def errors(self) -> Array:
+        """Return mean losses, (2, M)."""
+        return self.losses @ self.weight / self.weight.sum()
 
     @property
     def best(self) -> tuple[int, int]:
         """Return whether sources are used, and the penalty; not using them wins a tie."""
-        low = self.errors.min(axis=1)
+        errors = self.errors
+        low = errors.min(axis=1)
         used = int(low[1] < low[0])
         # Of equal penalties the largest: it relies most on what is known.
-        ties = np.flatnonzero(self.errors[used] <= low[used] * (1 + 1e-12))
-        return used, int(ties[-1])
+        return used, int(np.flatnonzero(errors[used] <= low[used] * (1 + 1e-12))[-1])
+
+    @property
+    def cautious(self) -> tuple[int, int]:
+        """Return the same with the largest penalty that is not clearly worse.
+
+        That is, whose mean loss is higher by at most CAUTION standard errors of the rows'
+        differences: few rows that happen to be separable would have next to no penalty.
+        """
+        used, m = self.best
+        n = self.weight.sum()
+        excess = self.losses[used] - self.losses[used, m]
+        mean = excess @ self.weight / n
+        variance = (excess - mean[:, None]) ** 2 @ self.weight / max(n - 1, 1.0)
+        alike = mean <= CAUTION * np.sqrt(variance / n) + 1e-12 * abs(self.errors[used, m])
+        return used, int(np.flatnonzero(alike)[-1])
 
 
 def penalty_grid(rows: Rows) -> Array:
@@ -154,7 +177,7 @@ def validate(
 ) -> Validated:
     """Return the K-fold loss of every penalty without sources and with them."""
     number = folds(rows, n_folds)
-    errors = np.zeros((2, len(alphas)))
+    losses = np.zeros((2, len(alphas), len(rows.X)))
     for fold in range(number.max() + 1 if number.max() > 0 else 0):
         train, test = rows.take(number != fold), rows.take(number == fold)
         for used in range(2 if len(coefs) else 1):
@@ -165,10 +188,10 @@ def validate(
             for m, alpha in enumerate(alphas):
                 fit = fit_rows(family, train, alpha, centre, intercept=intercept)
                 eta = glm.linear_predictor(test.X, fit.coef, fit.intercept)
-                errors[used, m] += test.weight @ family.loss(eta, test.Y)
+                losses[used, m, number == fold] = family.loss(eta, test.Y)
     if not len(coefs):
-        errors[1] = np.inf
-    return Validated(alphas, errors / rows.weight.sum())
+        losses[1] = np.inf
+    return Validated(alphas, losses, rows.weight)
 
 
 def fit_rows(
