@@ -248,9 +248,10 @@ def mnist_to_digits():
 
 @cache
 def two_digits(first, second):
-    """Two of the ten digits."""
+    """Two of the ten digits; of MNIST every third image, which is enough for a source."""
     table = mnist_to_digits()
-    kept = np.isin(table.y, (first, second))
+    third = (table.groups == "digits") | (np.arange(len(table.y)) % 3 == 0)
+    kept = np.isin(table.y, (first, second)) & third
     return GroupedTable(
         table.X[kept], table.y[kept], table.groups[kept], n_train=20, may_be_target=("digits",)
     )

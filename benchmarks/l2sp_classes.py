@@ -187,7 +187,7 @@ BENCHMARKS = (
         metrics={"log-loss": loss, "errors": errors},
         report=report,
         show=show,
-        repeats=20,
+        repeats=10,
     ),
 )
 TABLES = {
