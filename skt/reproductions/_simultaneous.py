@@ -27,9 +27,14 @@ class Agreement(NamedTuple):
         return (
             f"{self.n_figures - self.n_beyond} of {self.n_figures} within the simultaneous 95 % "
             f"band of {self.critical:.2f} standard errors; the largest deviation is "
-            f"{self.largest:.2f} (p = {self.p_largest:.2g}), p of the sum of squares = "
-            f"{self.p_squares:.2g}"
+            f"{self.largest:.2f} ({p_text(self.p_largest)}), of the sum of squares "
+            f"{p_text(self.p_squares)}"
         )
+
+
+def p_text(p):
+    """Return a simulated p-value in words: none was found below it, or as it is."""
+    return f"p < {2 / SIMULATIONS:g}" if p < 2 / SIMULATIONS else f"p = {p:.2g}"
 
 
 def mean_against(blocks, expected):

@@ -20,7 +20,7 @@ from numpy.polynomial import chebyshev
 from skt.core import l2sp
 from skt.datasets import make_aligned_regressions
 from skt.reproductions import Figure, Reproduction
-from skt.reproductions._simultaneous import mean_against, one_against, shared_p_value
+from skt.reproductions._simultaneous import mean_against, one_against, p_text, shared_p_value
 from skt.theory import (
     equivalent_prior_error,
     equivalent_risk,
@@ -364,7 +364,7 @@ def conclusions(records):
     lines += ["", "The notes' table as one more ten draws, by how ten draws become one number:", ""]
     lines += [
         f"* {name}: {agreement_with_notes(records, name, shared=False)}; if all alignments shared "
-        f"their draws, p = {notes_share_draws(records, name):.2g}."
+        f"their draws, {p_text(notes_share_draws(records, name))}."
         for name in SUMMARIES
     ]
     return "\n".join(lines)
