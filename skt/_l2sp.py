@@ -352,7 +352,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         Penalty of the target, per row, on features as they are given. Raising it brings the
         target nearer to its sources; infinity is the scaled source. "auto": by cross-validated
         log-loss, together with whether the sources are used at all; of penalties that are not
-        worse by more than a standard error the largest.
+        worse by more than half a standard error the largest.
     source_alpha : "auto" or float >= 0, default="auto"
         Penalty of each source, per source row. "auto": what is best for the source itself, by
         cross-validated log-loss on its rows. Does not apply to sources of coefficients.
