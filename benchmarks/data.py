@@ -165,5 +165,22 @@ def handwritten_digits():
     return _grouped(images, n_train=50, may_be_target=("digits",))
 
 
+@cache
+def two_digits(first, second):
+    """Two of the ten digits; of MNIST every third image, which is enough for a source."""
+    table = handwritten_digits()
+    third = (table.groups == "digits") | (np.arange(len(table.y)) % 3 == 0)
+    kept = np.isin(table.y, (first, second)) & third
+    return GroupedTable(
+        table.X[kept], table.y[kept], table.groups[kept], n_train=20, may_be_target=("digits",)
+    )
+
+
+@cache
+def contraception():
+    """Use of contraception by women in Bangladesh; groups are 60 districts."""
+    return _grouped(datasets.load_contraception_use(), n_train=20)
+
+
 def _grouped(bunch, n_train, may_be_target=()):
     return GroupedTable(bunch.data, bunch.target, bunch.groups, n_train, may_be_target)

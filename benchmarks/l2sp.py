@@ -234,37 +234,30 @@ FIGURE = paper.ratio_figure()
 
 
 def ratio_report(records, run):
-    """Keep mean, error and theory of every point."""
-    points = [
-        {
-            "phi": phi,
-            "alignment": rho,
-            "ratio": value,
-            "error": error,
-            "theory": paper.theory(phi, rho),
-        }
-        for (phi, rho), (value, error) in paper.cells(records).items()
-    ]
-    agree = [abs(p["ratio"] - p["theory"]) <= 2 * p["error"] for p in points]
-    return {"repeats": run.repeats, "points": points, "within_two_errors": int(np.sum(agree))}
+    """Keep the isotropic points, and how all of every spectrum, and the notes, agree."""
+    found = paper.points(records)
+    return {
+        "repeats": run.repeats,
+        "draws": run.repeats * paper.DRAWS,
+        "mean": found.mean.tolist(),
+        "error": found.error.tolist(),
+        "theory": found.theory.tolist(),
+        "conclusions": paper.conclusions(records),
+    }
 
 
 def ratio_table(result):
-    """Return the figure as a table."""
-    cells = {(p["phi"], p["alignment"]): p for p in result["points"]}
+    """Return the isotropic points as a table, and what is said of all."""
     lines = [
         f"| p / n | {' | '.join(f'{rho:g}' for rho in paper.ALIGNMENTS)} |",
         "|---" * (len(paper.ALIGNMENTS) + 1) + "|",
     ]
-    for phi in paper.PHIS:
-        row = [cells[phi, rho] for rho in paper.ALIGNMENTS if (phi, rho) in cells]
-        text = [f"{p['ratio']:.2f} ± {p['error']:.2f} ({p['theory']:.2f})" for p in row]
+    rows = zip(paper.PHIS, result["mean"], result["error"], result["theory"], strict=True)
+    for phi, *row in rows:
+        text = [f"{v:.3f} ± {e:.3f} ({t:.3f})" for v, e, t in zip(*row, strict=True)]
         lines.append(f"| {phi:g} | {' | '.join(text)} |")
-    last = (
-        f"{result['repeats']} draws, mean and standard error (theory in brackets); "
-        f"{result['within_two_errors']} of {len(result['points'])} within two standard errors."
-    )
-    return "\n".join([*lines, "", last])
+    caption = f"{result['draws']} draws, ratio and standard error (theory in brackets)."
+    return "\n".join([*lines, "", caption, "", result["conclusions"]])
 
 
 # Studies --------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ MODULES = (
     "cost",
     "study_cost",
     "l2sp",
+    "l2sp_fresh",
+    "l2sp_classes",
     "smart",
     "evidence",
 )

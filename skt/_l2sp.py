@@ -53,8 +53,9 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         lower risk in simulation (docs/l2sp.md).
     source_scale : "auto" or float, default="auto"
         c. 1 is the paper. "auto" estimates it for every source: under "loo" of either sign for
-        one source, not negative for several. With several sources a number is the sum of their
-        scales: the centre is then this number times a weighted mean of the sources.
+        one source, not negative for several, whose sum has the prior N(1, .25). With several
+        sources a number is the sum of their scales: the centre is then this number times a
+        weighted mean of the sources.
     method : {"auto", "loo", "ml", "stacked"}, default="auto"
         What chooses all that is "auto". "loo": exact leave-one-out over the whole surface of
         penalties and scales. "ml": empirical Bayes; source coefficients are random around
@@ -95,7 +96,8 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
     source_alphas_ : ndarray of shape (n_source_alphas, n_sources)
         Penalties of the sources that leave-one-out looked at. Only with ``method_ == "loo"``.
     loo_surface_ : ndarray of shape (n_source_alphas, n_alphas)
-        Mean squared leave-one-out error at the best scales. Only with ``method_ == "loo"``.
+        Mean squared leave-one-out error at the scales that each pair of penalties takes. Only
+        with ``method_ == "loo"``.
     loo_error_ : float
         Mean squared leave-one-out error of the fit with its sources, at given penalties, scales
         and variances. NaN where the target cannot tell slopes.
@@ -103,8 +105,9 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
         Estimated excess mean squared error of predicted means, with the sources and by the
         target alone, in squared units of y (mean over outputs).
     transfer_gain_ : float
-        ``1 - risk_ / target_risk_``; near zero when sources do not help. NaN where the target
-        cannot tell slopes.
+        ``1 - risk_ / target_risk_``; near zero when sources do not help, negative where they seem
+        to harm. Under "loo" validated: the least error of a surface alone would be optimistic.
+        NaN where the target cannot tell slopes.
     stacking_weight_ : float
         Part of the joint fit in ``coef_``, the rest being target-only ridge; 1 unless stacked.
     method_ : str
@@ -212,7 +215,7 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             _warn_source_only(len(task.X))
             method, chosen = "source-only", l2sp.mean_source(rows, self._paths(task, sources))
         elif method == "loo":
-            chosen = self._choose_by_loo(rows, self._paths(task, sources))
+            chosen = self._choose_by_loo(task, rows, self._paths(task, sources))
         else:
             chosen = self._choose_by_likelihood(method, target, sources)
         self.method_ = method
@@ -264,14 +267,15 @@ class L2SPRidge(RegressorMixin, MultiOutputMixin, TransferEstimator):
             )
         ]
 
-    def _choose_by_loo(self, rows, paths):
+    def _choose_by_loo(self, task, rows, paths):
         alphas = rows.grid() if _is(self.alpha, "auto") else np.array([float(self.alpha)])
         total = None if _is(self.source_scale, "auto") else float(self.source_scale)
         own = np.array([path.own_penalty() for path in paths])
         alignment = l2sp.alignments(rows, paths, own)
         taus = self._source_penalties(paths, own, alignment, total)
         surface = l2sp.loo_surface(rows, paths, alphas, taus)
-        chosen = l2sp.choose_by_loo(surface, rows, paths, alignment, total)
+        parts = l2sp.deal(task.X, task.Y)
+        chosen = l2sp.choose_by_loo(surface, rows, paths, alignment, total, parts)
         self.alphas_, self.loo_curve_ = alphas, surface.null
         self.source_alphas_ = taus
         self.loo_surface_ = surface.error(l2sp.best_scales(surface, total)).T
@@ -352,7 +356,8 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
     alpha : "auto" or float >= 0, default="auto"
         Penalty of the target, per row, on features as they are given. Raising it brings the
         target nearer to its sources; infinity is the scaled source. "auto": by cross-validated
-        log-loss, together with whether the sources are used at all.
+        log-loss, together with whether the sources are used at all; of penalties that are not
+        worse by more than half a standard error the largest.
     source_alpha : "auto" or float >= 0, default="auto"
         Penalty of each source, per source row. "auto": what is best for the source itself, by
         cross-validated log-loss on its rows. Does not apply to sources of coefficients.
@@ -411,6 +416,11 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
 
     Warns
     -----
+    UserWarning
+        If the target's rows cannot tell slopes: no feature varies, there is one class only, or,
+        where ``alpha="auto"``, no two classes have two rows each to validate on. The slopes are
+        then the mean of the sources', and the intercept is fitted with one further row that
+        belongs to all classes alike, since the likelihood alone would send it to infinity.
     ConvergenceWarning
         If the final fit did not converge.
 
@@ -487,16 +497,14 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         target, sources = self._validate_classes(X, y, sample_domain, sample_weight)
         _check_source_alpha(self.source_alpha, sources)
         target = Rows(target.X, target.y, target.weight)
-        total = None if _is(self.source_scale, "auto") else float(self.source_scale)
         with small_blas(target.X.shape[1]):
             coefs = self._fit_sources(target, sources)
-            used = self._choose_alpha(target, coefs, total)
-            scales = np.zeros(len(coefs))
-            if used:
-                scales = l2sp_glm.estimate_scales(
-                    LOGISTIC, target, coefs, total, intercept=self.fit_intercept
-                )
-            fit = self._fit_rows(target, self.alpha_, np.tensordot(scales, coefs, 1))
+            if sources and not self._tells_slopes(target):
+                _warn_of_few_rows(len(target.X))
+                scales, rows = self._take_the_mean_source(len(coefs)), l2sp_glm.with_one_row(target)
+            else:
+                scales, rows = self._choose(target, coefs), target
+            fit = self._fit_rows(rows, self.alpha_, np.tensordot(scales, coefs, 1))
         if not fit.converged:
             _warn_of_slope(fit)
         # Of several classes intercepts are known up to a constant: theirs sum to zero.
@@ -606,6 +614,29 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         alphas = l2sp_glm.penalty_grid(rows)
         return alphas[self._validated(rows, np.empty((0, p, q)), alphas, None).best[1]]
 
+    def _tells_slopes(self, target):
+        """Whether the target's rows say anything of slopes, and can be validated if they must."""
+        if not l2sp_glm.varies(target, intercept=self.fit_intercept):
+            return False
+        needed = 2 if _is(self.alpha, "auto") else 1
+        return np.sum(l2sp_glm.rows_by_class(target) >= needed) >= 2
+
+    def _take_the_mean_source(self, K):
+        """Set what is known without validation; return the scales of the mean source."""
+        self.alphas_, self.alpha_ = np.array([np.inf]), np.inf
+        self.cv_loss_, self.transfer_gain_ = np.full((2, 1), np.nan), np.nan
+        total = 1.0 if _is(self.source_scale, "auto") else float(self.source_scale)
+        return np.full(K, total / K)
+
+    def _choose(self, target, coefs):
+        """Choose the penalty, and whether the sources are used; return their scales."""
+        total = None if _is(self.source_scale, "auto") else float(self.source_scale)
+        if not self._choose_alpha(target, coefs, total):
+            return np.zeros(len(coefs))
+        return l2sp_glm.estimate_scales(
+            LOGISTIC, target, coefs, total, intercept=self.fit_intercept
+        )
+
     def _choose_alpha(self, target, coefs, total):
         """Set the penalty of the target; return whether the sources are used."""
         given = not _is(self.alpha, "auto")
@@ -615,7 +646,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
             self.transfer_gain_ = np.nan
             return len(coefs) > 0
         validated = self._validated(target, coefs, self.alphas_, total)
-        used, m = validated.best
+        used, m = validated.cautious
         self.alpha_, self.cv_loss_ = float(self.alphas_[m]), validated.errors
         low = validated.errors.min(axis=1)
         self.transfer_gain_ = 1 - low[1] / low[0] if used else 0.0
@@ -680,6 +711,16 @@ def _warn_of_slope(fit):
         f"The logistic fit did not converge in {fit.n_iter} steps: its largest derivative is "
         f"{fit.slope:.2g}, tol is {l2sp_glm.TOL:g}. Standardise the features, or raise alpha.",
         ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def _warn_of_few_rows(n_rows):
+    warnings.warn(
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell slopes (no feature varies, "
+        "or fewer than two classes have two rows): the slopes are the mean of the sources', the "
+        "intercept is the target's with one further row that belongs to all classes alike.",
+        UserWarning,
         stacklevel=3,
     )
 

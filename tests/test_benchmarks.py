@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,18 @@ import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression, Ridge
 
-from benchmarks import data, evidence, hold_out, peers, registry, report, simulation, timing
+from benchmarks import (
+    data,
+    evidence,
+    hold_out,
+    l2sp_classes,
+    l2sp_fresh,
+    peers,
+    registry,
+    report,
+    simulation,
+    timing,
+)
 from benchmarks.harness import Costs, Run, Study, command, execute, load
 from skt import reproductions
 from skt.study import load_records
@@ -306,3 +318,64 @@ def test_verdicts_follow_the_results(monkeypatch):
 def test_result_without_the_row_asked_for():
     with pytest.raises(KeyError, match="has no row"):
         evidence.row("uowq_equal-400", "no such method")
+
+
+# L2-SP ----------------------------------------------------------------------------------------
+
+
+def test_fresh_settings_are_always_the_same_and_in_their_ranges():
+    drawn = l2sp_fresh.settings()
+    assert list(drawn) == list(l2sp_fresh.settings())
+    assert len(drawn) == l2sp_fresh.N_SETTINGS
+    for setting in drawn.values():
+        assert 10 <= setting.p <= 150
+        assert 10 <= setting.n_target <= 300
+        assert 1 <= len(setting.sources) <= 4
+        assert all(20 <= n <= 500 for n, *_ in setting.sources)
+    correlated = [setting.correlation > 0 for setting in drawn.values()]
+    assert 10 < sum(correlated) < 30
+
+
+def test_a_fresh_sample_has_the_relations_it_names():
+    setting = l2sp_fresh.Setting(6, 4000, 0.5, 0.8, ((4000, -0.5, 0.3, 1.0),))
+    sample = setting(np.random.default_rng(0))
+    assert np.linalg.norm(sample.coef) == pytest.approx(1)
+    assert sample.source_coef[0] @ sample.coef == pytest.approx(-0.5)
+    assert np.linalg.norm(sample.source_coef[0] + 0.5 * sample.coef) == pytest.approx(0.3)
+    X = sample.X[sample.sample_domain == "target"]
+    assert np.allclose(np.cov(X.T), sample.covariance, atol=0.1)
+    found = l2sp_fresh.oracle(sample).coef_
+    assert np.allclose(found, sample.coef, atol=0.06)
+
+
+def test_samples_of_classes_hold_every_class_twice():
+    rng = np.random.default_rng(0)
+    for name in ("12 rows|unrelated", "40 rows, 3 classes|related"):
+        sample = l2sp_classes.DESIGNS[name](rng)
+        target = sample.y[sample.sample_domain == "target"]
+        assert np.unique(target, return_counts=True)[1].min() >= 2
+        assert sample.X_test.shape == (2000, 20)
+
+
+def test_classes_are_reported_with_their_bar(tmp_path):
+    few = {name: l2sp_classes.DESIGNS[name] for name in ("30 rows|related",)}
+    study = replace(l2sp_classes.BENCHMARKS[0], designs=few)
+    result = execute(study, Run(2), results=tmp_path)
+    assert result["bar"]["worst"] == result["settings"][0]["ratio"] < 1
+    assert "Bar met: on its worst setting" in study.show(result)
+    assert l2sp_classes.by_setting(result).splitlines()[2].startswith("| 30 rows, related | 0.")
+    assert {row["method"] for row in result["by_errors"]} == set(l2sp_classes.METHODS)
+
+
+@pytest.mark.slow
+def test_classes_of_real_data_have_the_sizes_stated():
+    try:
+        tables = data.two_digits(4, 9), data.contraception()
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert [table.X.shape[1] for table in tables] == [64, 6]
+    assert (len(tables[1].X), len(np.unique(tables[1].groups))) == (1934, 60)
+    for table in tables:
+        assert set(table.y) <= {0.0, 1.0, 4, 9}
+        split = l2sp_classes.Real(lambda table=table: table)(np.random.default_rng(0))
+        assert len(split.rows("target")) == 20

@@ -160,7 +160,7 @@ def test_given_numbers_reproduce_the_choice_of_leave_one_out(rng, options):
 
 
 def test_surface_and_curve_hold_the_choice(rng):
-    _, target, sources = problem(rng)
+    _, target, sources = problem(rng, K=1)
     est = fit(target, sources, method="loo")
     t, m = np.unravel_index(np.argmin(est.loo_surface_), est.loo_surface_.shape)
     assert est.alpha_ == est.alphas_[m]
@@ -449,6 +449,55 @@ def test_a_target_of_one_or_two_rows(rng, n, options):
         assert np.isfinite(fit(target, sources, **options).coef_).all()
 
 
+@pytest.mark.parametrize(("labels", "n"), [("a", 1), ("ab", 2), ("aab", 3), ("ccc", 3)])
+@pytest.mark.parametrize("C", [2, 3])
+def test_a_target_that_cannot_tell_slopes_takes_the_mean_source(rng, labels, n, C):
+    if C == 2 and "c" in labels:
+        pytest.skip("there is no class c")
+    _, sources, _ = class_problem(rng, C=C, K=2)
+    X = rng.normal(size=(n, 10))
+    with pytest.warns(UserWarning, match=rf"The target's {n} rows? cannot tell slopes"):
+        est = fit((X, list(labels)), sources, L2SPClassifier)
+    assert_array_equal(est.source_scale_, 0.5)
+    assert_allclose(est.coef_, est.source_coef_.mean(axis=0), atol=1e-12)
+    assert np.isnan(est.transfer_gain_)
+    assert np.isnan(est.cv_loss_).all()
+    # One further row belongs to all classes: the likelihood does not send the intercept away.
+    assert np.all(np.abs(est.decision_function(X.mean(axis=0)[None])) < 8)
+
+
+def test_rows_in_which_nothing_varies_leave_slopes_to_the_source(rng):
+    _, sources, _ = class_problem(rng)
+    X, y = np.ones((8, 10)), np.repeat(["a", "b"], [6, 2])
+    with pytest.warns(UserWarning, match="cannot tell slopes"):
+        est = fit((X, y), sources, L2SPClassifier, source_scale=0.7)
+    assert_array_equal(est.source_scale_, 0.7)
+    # Six of a, two of b and one that is half of each.
+    assert_allclose(est.predict_proba(X)[0], [6.5 / 9, 2.5 / 9], atol=1e-6)
+    numbers = L2SPClassifier(alpha=0.1, source_scale=1.0)
+    X = rng.normal(size=(3, 10))
+    given = fit((X, list("aab")), sources, L2SPClassifier, alpha=0.1, source_scale=1.0)
+    assert given.alpha_ == numbers.alpha  # nothing to validate, so that three rows will do
+
+
+@pytest.mark.slow
+def test_the_gain_of_leave_one_out_is_not_optimistic(rng):
+    gains, risks = [], []
+    for seed in range(80):
+        data = make_aligned_regressions(
+            80, 25, 40, 0.6, 0.5, source_noise=0.5, target_noise=0.5, random_state=seed
+        )
+        rows = data.sample_domain == "target"
+        both = L2SPRidge(method="loo").fit(data.X, data.y, sample_domain=data.sample_domain)
+        alone = L2SPRidge().fit(data.X[rows], data.y[rows])
+        gains.append(both.target_risk_ - both.risk_)
+        risks.append([np.sum((est.coef_ - data.coef) ** 2) for est in (alone, both)])
+    true = np.subtract(*np.transpose(risks))
+    error = np.std(np.array(gains) - true, ddof=1) / 80**0.5
+    assert abs(np.mean(gains) - np.mean(true)) < 3 * error
+    assert np.mean(true) > 0
+
+
 def test_a_likelihood_that_does_not_converge_warns(rng, monkeypatch):
     from skt.core import l2sp
 
@@ -622,3 +671,21 @@ def test_folds_keep_equal_rows_together_and_classes_apart(rng):
     number = l2sp_glm.folds(rows, 5)
     assert_array_equal(number[:20], number[20:])
     assert_array_equal(np.bincount(number[15:20]), 1)
+
+
+def test_the_largest_penalty_that_is_not_clearly_worse(rng):
+    noise = rng.exponential(size=200)
+    # Against the second penalty: much worse, itself, worse by chance, clearly worse.
+    losses = np.stack([noise + 2, noise, noise[::-1] + 0.01, noise + 0.01])
+    both = np.stack([losses + 1, losses])
+    validated = l2sp_glm.Validated(np.arange(4.0), both, np.ones(200))
+    assert validated.best == (1, 1)
+    assert validated.cautious == (1, 2)
+    w = rng.integers(1, 4, 200).astype(float)
+    rows = np.repeat(np.arange(200), w.astype(int))
+    weighted = l2sp_glm.Validated(np.arange(4.0), both, w)
+    repeated = l2sp_glm.Validated(np.arange(4.0), both[..., rows], np.ones(len(rows)))
+    assert weighted.cautious == repeated.cautious
+    assert_allclose(weighted.errors, repeated.errors)
+    alone = l2sp_glm.Validated(np.arange(4.0), np.stack([losses, losses + np.inf]), np.ones(200))
+    assert alone.cautious == (0, 2)

@@ -28,6 +28,7 @@ class Known(NamedTuple):
 KNOWN = {
     "load_ames_housing": Known((2767, 114), 1, 19, 60916637.5098507, 14456.46334348487),
     "load_chicago_ridership": Known((3858, 47), 20, 2, 1400743.592558529, 265746.786),
+    "load_contraception_use": Known((1934, 6), 1, 60, 159004.41214313, 759.0),
     "load_county_murders": Known((34966, 11), 1, 33, 480937575.76673377, 17790.9421125),
     "load_diabetes_progression": Known((442, 10), 1, 6, 276404.2336, 67243.0),
     "load_exam_scores": Known((4059, 10), 1, 65, 13375.6965812, -0.46193620),

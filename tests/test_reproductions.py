@@ -3,11 +3,14 @@
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from skt import reproductions
 from skt.__main__ import main
-from skt.reproductions import Figure, Reproduction, uowq
+from skt.reproductions import Figure, Reproduction, _simultaneous, uowq
+from skt.reproductions import l2sp as l2sp_figure
 from skt.study import load_records
 
 
@@ -153,3 +156,122 @@ def test_figure_is_drawn(tmp_path, registered):
     registered(tiny(plot=lambda records, ax: ax.plot([r["value"] for r in records])))
     assert main(["reproduce", "tiny", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "tiny.png").stat().st_size > 1000
+
+
+# Many figures at once -----------------------------------------------------------------------
+
+
+def shared_blocks(rng, B, mean, n_blocks=3, d=5):
+    """Repeats of figures that share nine tenths of their variance."""
+    common = rng.normal(size=(n_blocks, B, 1)) * 0.9**0.5
+    return list(mean + common + rng.normal(size=(n_blocks, B, d)) * 0.1**0.5)
+
+
+def test_p_values_are_uniform_where_all_agrees(rng):
+    found = []
+    for _ in range(60):
+        blocks = shared_blocks(rng, 25, 2.0)
+        one = [block[0] for block in shared_blocks(rng, 1, 2.0)]
+        both = (
+            _simultaneous.mean_against(blocks, [np.full(5, 2.0)] * 3),
+            _simultaneous.one_against(blocks, one, 0.0, shared=True),
+        )
+        p = [agreement.p_largest for agreement in both] + [both[0].p_squares]
+        found.append([*p, _simultaneous.shared_p_value(blocks, one, 0.0)])
+    assert np.all(np.abs(np.mean(found, axis=0) - 0.5) < 0.13)  # 3.5 standard errors
+    assert np.all(np.mean(np.array(found) < 0.05, axis=0) < 0.16)
+
+
+def test_disagreement_is_found_and_counted(rng):
+    blocks = shared_blocks(rng, 40, 2.0)
+    expected = [np.full(5, 2.0)] * 3
+    expected[1] = np.array([2, 2, 4.0, 2, 2])
+    agreement = _simultaneous.mean_against(blocks, expected)
+    assert (agreement.n_beyond, agreement.n_figures) == (1, 15)
+    assert agreement.p_largest < 0.001
+    assert str(agreement).startswith("14 of 15 within the simultaneous 95 % band")
+    # Each figure is within its spread, but not all deviations of shared draws have such signs.
+    zigzag = [2 + 0.7 * np.array([1, -1, 1, -1, 1.0])] * 3
+    assert _simultaneous.one_against(blocks, zigzag, 0.0, shared=True).p_largest > 0.05
+    assert _simultaneous.shared_p_value(blocks, zigzag, 0.0) < 0.001
+
+
+def test_rounding_widens_the_band(rng):
+    blocks, one = shared_blocks(rng, 40, 2.0), [np.full(5, 5.5)] * 3
+    strict, lax = (
+        _simultaneous.one_against(blocks, one, half, shared=False).largest for half in (0.0, 3.0)
+    )
+    assert lax < 0.7 * strict
+
+
+# The figure of L2-SP ------------------------------------------------------------------------
+
+
+def test_curves_from_the_nodes_are_those_computed(rng):
+    data = l2sp_figure.draw(rng, 5, 1.0)[0]
+    curves = l2sp_figure.curves(data)
+    rows = data.sample_domain == "source"
+    for j in (7, 30):
+        tau = l2sp_figure.PENALTIES[j]
+        source = Ridge(100 * tau, fit_intercept=False).fit(data.X[rows], data.y[rows])
+        gap = source.coef_ - data.source_coef
+        wanted = gap @ data.covariance @ gap
+        assert l2sp_figure.on_grid(curves.source)[j] == pytest.approx(wanted, rel=1e-5)
+        # The target at alignment .7 is that of another draw of its outputs.
+        X, y = data.X[~rows], data.y[~rows] - 0.3 * data.X[~rows] @ data.source_coef
+        moved = Ridge(50 * 0.1, fit_intercept=False).fit(X, y - X @ source.coef_).coef_
+        gap = source.coef_ + moved - 0.7 * data.source_coef
+        found = l2sp_figure.on_grid(l2sp_figure.at_alignments(curves.target))[2, j]
+        assert found == pytest.approx(gap @ data.covariance @ gap, rel=1e-5)
+
+
+def test_the_lowest_point_of_a_curve():
+    x = np.log(l2sp_figure.NODES)
+    curves = np.array([(x - c) ** 2 * (1 + 0.01 * x) for c in (-1.3, 0.0, 2.2)])
+    assert l2sp_figure.lowest(curves) == pytest.approx(np.exp([-1.3, 0.0, 2.2]), rel=1e-9)
+    ends = l2sp_figure.lowest(np.array([x, -x]))
+    assert ends == pytest.approx([0.01, 100])
+
+
+def test_power_law_theory_is_one_at_alignment_one_and_falls():
+    for decay in (0.0, 1.0):
+        curve = [l2sp_figure.theory(2, rho, decay) for rho in (0.6, 1.0, 1.4)]
+        assert curve[1] == pytest.approx(1, rel=1e-3)
+        assert curve[0] > 1.5 > 1 > curve[2]
+
+
+def test_summaries_of_ten_draws_by_hand():
+    at = l2sp_figure.PENALTIES
+    target = np.ones((2, 3, 50))
+    # Errors quadratic in the alignment stay so: the same curve at all alignments.
+    target[0, :, 10], target[1, :, 20] = 0, 0.5
+    source = np.ones((2, 50))
+    source[0, 5], source[1, 25] = 0, 0.5
+    grid = l2sp_figure.Curves(source, target)
+    ratios = at[[10, 20]] / at[[5, 25]]
+    for name, wanted in (
+        ("mean of ratios", ratios.mean()),
+        ("ratio of means", at[[10, 20]].mean() / at[[5, 25]].mean()),
+        ("median of ratios", np.median(ratios)),
+        ("minimum of the mean curves", at[10] / at[5]),
+    ):
+        assert l2sp_figure.SUMMARIES[name](grid) == pytest.approx(np.full(11, wanted))
+
+
+def test_records_of_the_figure_are_read_back(monkeypatch):
+    monkeypatch.setattr(l2sp_figure, "PHIS", (5,))
+    monkeypatch.setattr(l2sp_figure, "DECAYS", (0.0,))
+    figure = reproductions.load("l2sp-ratio")
+    assert list(figure.designs) == ["phi=5 decay=0"]
+    records = figure.run(3, progress=False)
+    block = l2sp_figure.simulated(records, 5)
+    assert block.shape == (3, 11)
+    assert np.all(np.abs(block.mean(axis=0) / l2sp_figure.points(records).theory[0] - 1) < 0.3)
+    monkeypatch.setattr(l2sp_figure, "NOTES", {5: l2sp_figure.NOTES[5]})
+    assert len(figure.figures(records, 3)) == 22
+    text = figure.conclusions(records)
+    assert "* decay 0: " in text
+    assert text.count("if all alignments shared their draws, p = nan") == 4
+    one = [row for row in records if row["repeat"] == 0]
+    assert "from two repeats on" in figure.conclusions(one)
+    assert len(figure.figures(one, 1)) == 22

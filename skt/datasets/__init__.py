@@ -4,6 +4,7 @@ from ._aligned import make_aligned_regressions
 from ._loaders import (
     load_ames_housing,
     load_chicago_ridership,
+    load_contraception_use,
     load_county_murders,
     load_diabetes_progression,
     load_exam_scores,
@@ -17,6 +18,7 @@ from ._spectral import make_spectral_transfer
 __all__ = [
     "load_ames_housing",
     "load_chicago_ridership",
+    "load_contraception_use",
     "load_county_murders",
     "load_diabetes_progression",
     "load_exam_scores",

