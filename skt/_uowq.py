@@ -18,6 +18,7 @@ from .core.combination import (
     ridge_combination,
     scalar_combination,
     source_only_combination,
+    target_combination,
 )
 from .core.moments import Moments
 
@@ -312,9 +313,8 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         d = n_parameters(task.Sxx)
         ample = task.rows[0] >= d + 2
         if len(task.n) == 1 or not np.any(task.Sxy):  # no sources, or nothing to explain
-            if ample and np.any(task.Sxy):
-                return "ridge", matrix_combination(task, alpha=alpha, guard=False)
-            return "ridge", ridge_combination(task, alpha=alpha)
+            fit = target_combination if ample else ridge_combination
+            return "ridge", fit(task, alpha=alpha)
         if task.rows[0] < (2 if self.fit_intercept else 1) or not np.any(task.Sxx[0]):
             _warn_source_only(len(task.X))
             return "source-only", source_only_combination(task)

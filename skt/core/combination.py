@@ -51,6 +51,11 @@ class Task(NamedTuple):
         """Rows less the one that an intercept costs, (K+1,)."""
         return self.n - 1.0 if self.intercept else self.n
 
+    @property
+    def alone(self) -> "Task":
+        """The target without its sources."""
+        return self._replace(n=self.n[:1], Sxx=self.Sxx[:1], Sxy=self.Sxy[:1], Syy=self.Syy[:1])
+
 
 class Combination(NamedTuple):
     """Coefficients of the target and what they are expected to be worth."""
@@ -92,7 +97,10 @@ def noise_levels(rows: Array, domains: random_effects.Domains) -> tuple[Array, f
 def matrix_combination(task: Task, *, alpha: float | None, guard: bool) -> Combination:
     """Random-effects combination that uses each source's own design and noise.
 
-    alpha None estimates the penalty of the target part by marginal likelihood.
+    alpha None estimates the penalty of the target part by marginal likelihood. The guard is
+    in the likelihood, against what differs at random, and in a stack with the target alone,
+    against what no variance describes: sources that all have the same flaw, as slopes that are
+    flat because features were measured badly, look like precise knowledge.
     """
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
     K, _, q = domains.sizes
@@ -102,7 +110,50 @@ def matrix_combination(task: Task, *, alpha: float | None, guard: bool) -> Combi
     prior = None if alpha is None else max(alpha, LEAST_ALPHA) * task.n[0] / v[0]
     fit = random_effects.choose_effects if K else random_effects.fit_effects
     effects, search = fit(domains, noise=v, prior=prior, exponent=exponent)
-    return _from_effects(task, domains, effects, search)
+    combined = _from_effects(task, domains, effects, search)
+    if not guard or K == 0:
+        return combined
+    return unless_refused(task, combined, target_combination(task.alone, alpha=alpha))
+
+
+def target_combination(task: Task, *, alpha: float | None) -> Combination:
+    """Fit the target alone, its penalty by marginal likelihood where there is something to fit."""
+    if np.any(task.Sxy):
+        return matrix_combination(task, alpha=alpha, guard=False)
+    return ridge_combination(task, alpha=alpha)
+
+
+def unless_refused(task: Task, combined: Combination, alone: Combination) -> Combination:
+    """Return the combination, or the fit to the target alone where that is clearly better.
+
+    Clearly: rows left out are predicted better by more than one standard error of the paired
+    difference. It takes no model of how domains differ to see this, only target rows.
+    """
+    squares = [np.mean(left_out(task, fit) ** 2, axis=1) for fit in (combined, alone)]
+    worse, w = squares[0] - squares[1], task.weight / task.n[0]
+    error = np.sqrt((worse - worse @ w) ** 2 @ w / max(task.n[0] - 1, 1))
+    if worse @ w <= error:
+        return combined
+    nothing, unit = np.zeros(len(task.n) - 1), combined.noise / alone.noise
+    return combined._replace(
+        coef=alone.coef,
+        covariance=alone.covariance,
+        weights=nothing,
+        shares=np.append(alone.shares, nothing),
+        discrepancy=combined.discrepancy * unit,
+        noise=alone.noise,
+        noise_ratio=combined.noise_ratio * unit,
+        risk=alone.risk,
+        target_risk=alone.risk,
+        penalty=alone.penalty,
+    )
+
+
+def left_out(task: Task, fit: Combination) -> Array:
+    """Return the residual of every target row left out, at the variances of the fit, (n_0, q)."""
+    leverage = np.sum((task.X @ fit.covariance) * task.X, axis=1) / fit.noise
+    leverage += 1 / task.n[0] if task.intercept else 0.0
+    return quadratic.loo_residuals(task.Y - task.X @ fit.coef, leverage[:, None])
 
 
 def source_only_combination(task: Task) -> Combination:
@@ -195,10 +246,7 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
     effects, search = random_effects.choose_effects(domains)
     mixed = _from_effects(task, domains, effects, search)
-    leverage = np.sum((task.X @ mixed.covariance) * task.X, axis=1) / mixed.noise
-    leverage += 1 / task.n[0] if task.intercept else 0.0
-    loo = quadratic.loo_residuals(task.Y - task.X @ mixed.coef, leverage[:, None])
-    b = stacking_weight(loo, ridge_loo, task.weight)
+    b = stacking_weight(left_out(task, mixed), ridge_loo, task.weight)
     shares = b * mixed.shares
     own = quadratic.shrinkage(domains.s[0], path.penalties[path.best : path.best + 1])[0]
     shares[0] += (1 - b) * (own @ domains.s[0]) / max(domains.s[0].sum(), 1e-300)
