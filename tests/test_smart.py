@@ -23,6 +23,7 @@ from skt.core.smart_selection import (
     fit,
     log_gains,
     make_problem,
+    mean_errors,
     rotate,
     stacking_weight,
 )
@@ -303,13 +304,33 @@ def test_a_stack_is_the_mean_of_both_at_its_rank():
 
 def test_a_fold_of_outliers_does_not_decide():
     errors = np.array([[1.0, 1.0, 1.0, 1.0, 50.0], [0.8, 0.8, 0.8, 0.8, 60.0]])
-    folds = Folds(None, SecondMoments(None, None, np.ones(5), np.ones(5)))
+    folds = folds_of_sizes(5, np.ones(5))
     gains, gain_errors = log_gains([Errors(row) for row in errors], folds)
     expected = np.log(errors[0] / errors[1])
     assert gains[1] == pytest.approx(expected.mean())
     assert gain_errors[1] == pytest.approx(expected.std(ddof=1) / np.sqrt(5))
     assert gains[1] > gain_errors[1]
     assert errors[1].mean() > errors[0].mean()
+
+
+def folds_of_sizes(n, sizes):
+    """Folds of which the numbers of rows are all that is known."""
+    return Folds(
+        SecondMoments(None, None, None, np.array([n])), SecondMoments(None, None, sizes, sizes)
+    )
+
+
+def test_folds_of_the_same_rows_are_not_counted_as_new(rng):
+    values = rng.normal(size=(2, 5))
+    once = mean_errors(values, folds_of_sizes(10, np.full(5, 2.0)))
+    assert_allclose(once, values.std(axis=1, ddof=1) / np.sqrt(5))
+    many = rng.normal(size=(2, 15))
+    thrice = mean_errors(many, folds_of_sizes(10, np.full(15, 2.0)))
+    assert_allclose(thrice, many.std(axis=1, ddof=1) / np.sqrt(5))
+    # Folds that leave rows out are as many as they are; one tells no spread.
+    some = mean_errors(values, folds_of_sizes(20, np.full(5, 2.0)))
+    assert_allclose(some, once)
+    assert_array_equal(mean_errors(values[:, :1], folds_of_sizes(10, np.full(1, 2.0))), 0)
 
 
 class Errors:

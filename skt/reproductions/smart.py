@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from skt._smart import ReducedRankRegressor, SMARTRegressor
+from skt._reduced_rank import ReducedRankRegressor
+from skt._smart import SMARTRegressor
 from skt.datasets import make_spectral_transfer
 from skt.plots import StudyDisplay
 from skt.reproductions import Figure, Reproduction
