@@ -10,6 +10,7 @@ MODULES = (
     "study_cost",
     "l2sp",
     "smart",
+    "smart_reference",
 )
 
 

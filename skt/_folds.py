@@ -15,9 +15,9 @@ from .core.moments import moments
 from .core.reduced_rank import make_folds, without
 
 # Folds are repeated until this many rows have been predicted ...
-ENOUGH_ROWS = 100
+ENOUGH_ROWS = 200
 # ... but no more often than this: every repeat costs as much as the first.
-MOST_REPEATS = 3
+MOST_REPEATS = 5
 
 
 def folds_of(target, columns, cv, random_state):

@@ -30,15 +30,16 @@ class ReducedRankRegressor(LatentFactors, TransferEstimator):
         Ridge penalty per row. Raising it pulls coefficients to zero. "auto": none where there
         are rows enough, by cross-validation otherwise. In squared units of (scaled) X.
     cv : int, splitter or iterable, default=5
-        Folds of the cross-validation.
+        Folds of the cross-validation. A number of folds is repeated in other orders of the rows
+        where these are fewer than 200, up to five times; a splitter makes its own.
     scale : {"auto", True, False}, default="auto"
         Whether columns of X and of Y are divided by their standard deviations first. "auto"
         does so for X, or for Y, if its standard deviations differ by more than a factor of ten.
     fit_intercept : bool, default=True
         Whether to fit an intercept for each output.
     random_state : int, RandomState or None, default=None
-        None keeps the rows in their order when an integer ``cv`` makes folds; a number
-        shuffles them first.
+        None keeps the rows in their order when an integer ``cv`` makes folds, and draws the
+        orders of repeats from a fixed seed; a number shuffles them all.
 
     Attributes
     ----------

@@ -88,7 +88,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
         "paper": every direction of the full singular value decomposition is penalised by
         absolute values, also those whose basis is arbitrary or noise. For comparisons.
     cv : int, splitter or iterable, default=5
-        Folds over the target's rows.
+        Folds over the target's rows. A number of folds is repeated in other orders of the rows
+        where these are fewer than 200, up to five times; a splitter makes its own.
     scale : {"auto", True, False}, default="auto"
         Whether columns of X and of Y are divided by their standard deviations first. "auto"
         does so for X, or for Y, if its standard deviations differ by more than a factor of ten.
@@ -105,8 +106,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
     max_iter : int, default=3000
         Most iterations of the final solution.
     random_state : int, RandomState or None, default=None
-        None keeps the rows in their order when an integer ``cv`` makes folds; a number
-        shuffles them first. Nothing else is random.
+        None keeps the rows in their order when an integer ``cv`` makes folds, and draws the
+        orders of repeats from a fixed seed; a number shuffles them all. Nothing else is random.
     sources : dict, default=None
         Name to `Moments`, `SourceModel` or ``FrozenEstimator`` of a linear model. Sources may
         also come as rows, through ``sample_domain``. Of rows and `Moments` the coefficients are
@@ -179,6 +180,9 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
     -----
     ConvergenceWarning
         If the residuals are above ``tol`` after ``max_iter`` iterations.
+    UserWarning
+        If the target has fewer than three rows, on which nothing can be chosen: then the mean is
+        predicted, and sources are not used.
 
     Notes
     -----
@@ -273,6 +277,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
             cv = self.cv if setting.needs_folds else None
             folds = folds_of(target, columns, cv, self.random_state)
             fitted = self._fit(folds, bases, setting)
+        if sources and len(target.X) < 3 and setting.needs_folds and setting.rank != 0:
+            _warn_unused(len(target.X))
         if fitted.solution is not None and not fitted.solution.converged:
             _warn_not_converged(fitted.solution, self.tol)
         self._store(fitted, folds, bases, columns, one_output)
@@ -442,6 +448,17 @@ def _check_structural(structural, bases, entrywise):
     if entrywise:
         return int(pair[0]), int(pair[1])
     return tuple(whole(side, int(value)) for side, value in zip(bases, pair, strict=True))
+
+
+def _warn_unused(n_rows):
+    warnings.warn(
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell what to borrow (at least "
+        "three are needed): sources are not used, and the mean of y is predicted whatever X is. "
+        "Give more target rows, or use UOWQRegressor, which takes the slopes from the sources "
+        "alone then.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_not_converged(solution, tol):

@@ -178,10 +178,14 @@ def squared_error(C: Array, m: SecondMoments) -> Array:
     return m.y2 + np.sum(C * (m.G @ C - 2 * m.H), axis=(-1, -2))
 
 
-def factor_error(f: Factors, m: SecondMoments) -> Array:
-    """Return ||Y - X U D V'||^2 / n, which needs only the diagonals: V'V = I."""
+def factor_error(f: Factors, m: SecondMoments, gram: Array | None = None) -> Array:
+    """Return ||Y - X U D V'||^2 / n, which needs only the diagonals: V'V = I.
+
+    `gram` is G U, where it is known.
+    """
+    gram = m.G @ f.U if gram is None else gram
     linear = np.sum(f.d * np.sum(f.U * (m.H @ f.V), axis=-2), axis=-1)
-    return m.y2 - 2 * linear + np.sum(f.d**2 * np.sum(f.U * (m.G @ f.U), axis=-2), axis=-1)
+    return m.y2 - 2 * linear + np.sum(f.d**2 * np.sum(f.U * gram, axis=-2), axis=-1)
 
 
 def inverse_root(G: Array, ridge: float = 0.0) -> Array:
