@@ -181,8 +181,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
     ConvergenceWarning
         If the residuals are above ``tol`` after ``max_iter`` iterations.
     UserWarning
-        If the target has fewer than three rows, on which nothing can be chosen: then the mean is
-        predicted, and sources are not used.
+        If the target has fewer than three rows (two without an intercept), on which nothing can
+        be chosen: then the mean is predicted, and sources are not used.
 
     Notes
     -----
@@ -277,8 +277,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
             cv = self.cv if setting.needs_folds else None
             folds = folds_of(target, columns, cv, self.random_state)
             fitted = self._fit(folds, bases, setting)
-        if sources and len(target.X) < 3 and setting.needs_folds and setting.rank != 0:
-            _warn_unused(len(target.X))
+        if sources and setting.needs_folds and setting.rank != 0:
+            _check_enough(len(target.X), least=2 + self.fit_intercept)
         if fitted.solution is not None and not fitted.solution.converged:
             _warn_not_converged(fitted.solution, self.tol)
         self._store(fitted, folds, bases, columns, one_output)
@@ -450,12 +450,13 @@ def _check_structural(structural, bases, entrywise):
     return tuple(whole(side, int(value)) for side, value in zip(bases, pair, strict=True))
 
 
-def _warn_unused(n_rows):
+def _check_enough(n_rows, least):
+    if n_rows >= least:
+        return
     warnings.warn(
-        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell what to borrow (at least "
-        "three are needed): sources are not used, and the mean of y is predicted whatever X is. "
-        "Give more target rows, or use UOWQRegressor, which takes the slopes from the sources "
-        "alone then.",
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell what to borrow, which takes at "
+        f"least {least}: sources are not used, and predictions do not depend on X. Give more "
+        "target rows; or use UOWQRegressor, which takes the slopes from the sources alone then.",
         UserWarning,
         stacklevel=3,
     )

@@ -1,6 +1,7 @@
 """SMARTRegressor and ReducedRankRegressor: what their docstrings promise."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -592,6 +593,8 @@ def test_one_or_two_rows_predict_their_mean_and_say_so(n):
     assert_allclose(model.predict(data.X), np.tile(data.y.mean(axis=0), (n, 1)))
     assert model.rank_ == 0
     assert model.transform(data.X).shape == (n, 0)
+    with pytest.warns(UserWarning, match="row cannot tell") if n == 1 else nullcontext():
+        smart(data, fit_intercept=False)
     SMARTRegressor().fit(data.X, data.y)  # there is nothing that it passes over
     smart(data, rank=0)
     smart(data, rank=1, structural_rank=1, alpha=0.1, ridge=0.1)

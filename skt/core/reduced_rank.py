@@ -40,6 +40,8 @@ AMPLE_ROWS = 1.5
 # Ridge penalties that are tried, relative to the mean eigenvalue of G.
 RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
 EPS = float(np.finfo(float).eps)
+# Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
+TIE = 1e-12
 
 
 class SecondMoments(NamedTuple):
@@ -324,7 +326,8 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     weight = folds.test.n / np.sum(folds.test.n)
     errors = weight @ rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
     shown = errors if rank is None else errors[:, rank : rank + 1]
-    best = np.unravel_index(int(np.argmin(shown)), shown.shape)
+    least = shown <= np.min(shown) + TIE * np.abs(np.min(shown))
+    best = np.unravel_index(int(np.argmax(least)), shown.shape)
     return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
 
 

@@ -274,10 +274,9 @@ def log_gains(candidates: list[Candidate], folds: Folds) -> tuple[Array, Array]:
     """
     least = np.maximum(ROUNDING * folds.test.y2, TINY)
     logs = np.log([np.maximum(c.errors, least) for c in candidates])
-    if logs.shape[1] == 0:
-        return np.zeros(len(logs)), np.zeros(len(logs))
     gains = logs[0] - logs
-    return gains.mean(axis=1), mean_errors(gains, folds)
+    mean = gains.mean(axis=1) if gains.size else np.zeros(len(gains))
+    return mean, mean_errors(gains, folds)
 
 
 def mean_errors(values: Array, folds: Folds) -> Array:
@@ -288,6 +287,8 @@ def mean_errors(values: Array, folds: Folds) -> Array:
     error; it counts as zero.
     """
     n_folds = values.shape[1]
+    if n_folds == 0:
+        return np.zeros(len(values))
     once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
     spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
     return np.sqrt(spread / (once * n_folds))
