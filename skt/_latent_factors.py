@@ -90,6 +90,7 @@ def ordered(factors):
 
 
 def check_common(estimator):
+    """Refuse a wrong ``scale``, ``fit_intercept`` or ``cv``."""
     scale, cv = estimator.scale, estimator.cv
     if not (isinstance(scale, bool | np.bool_) or (isinstance(scale, str) and scale == "auto")):
         raise ValueError(f"scale must be 'auto', True or False; got {scale!r}.")
@@ -102,11 +103,13 @@ def check_common(estimator):
 
 
 def is_count(value, least):
+    """Whether a value is a whole number that is not below another."""
     is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
     return is_whole and value >= least
 
 
 def is_auto(value):
+    """Whether a value is the word "auto"."""
     return isinstance(value, str) and value == "auto"
 
 

@@ -277,10 +277,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
             cv = self.cv if setting.needs_folds else None
             folds = folds_of(target, columns, cv, self.random_state)
             fitted = self._fit(folds, bases, setting)
-        if sources and setting.needs_folds and setting.rank != 0:
-            _check_enough(len(target.X), least=2 + self.fit_intercept)
-        if fitted.solution is not None and not fitted.solution.converged:
-            _warn_not_converged(fitted.solution, self.tol)
+        if sources:
+            self._warn(fitted, setting, len(target.X))
         self._store(fitted, folds, bases, columns, one_output)
         self.source_names_ = list(sources)
         return self
@@ -319,6 +317,14 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
         rotated = Folds(*(rotate(m, bases) for m in folds))
         choose_and_fit = fit_by_bic if self.selection == "bic" else fit
         return choose_and_fit(rotated, bases, setting)
+
+    def _warn(self, fitted, setting, n_rows):
+        """Say where sources could not be looked at, or the iteration did not end."""
+        least = 2 + self.fit_intercept
+        if setting.needs_folds and setting.rank != 0 and n_rows < least:
+            _warn_unused(n_rows, least)
+        if fitted.solution is not None and not fitted.solution.converged:
+            _warn_not_converged(fitted.solution, self.tol)
 
     def _store(self, fitted, folds, bases, columns, one_output):
         """Set attributes, in the user's units and shapes."""
@@ -450,15 +456,13 @@ def _check_structural(structural, bases, entrywise):
     return tuple(whole(side, int(value)) for side, value in zip(bases, pair, strict=True))
 
 
-def _check_enough(n_rows, least):
-    if n_rows >= least:
-        return
+def _warn_unused(n_rows, least):
     warnings.warn(
         f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell what to borrow, which takes at "
         f"least {least}: sources are not used, and predictions do not depend on X. Give more "
         "target rows; or use UOWQRegressor, which takes the slopes from the sources alone then.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -469,5 +473,5 @@ def _warn_not_converged(solution, tol):
         f"{primal:.1e} and {dual:.1e}, above tol={tol:.1e}. Raise max_iter or tol; "
         "ConvergenceDisplay shows whether it was on its way.",
         ConvergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
