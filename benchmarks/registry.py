@@ -11,6 +11,7 @@ MODULES = (
     "l2sp",
     "smart",
     "smart_reference",
+    "smart_paper",
 )
 
 

@@ -19,11 +19,13 @@ from benchmarks import (
     registry,
     report,
     simulation,
+    smart_paper,
     smart_reference,
     timing,
 )
 from benchmarks.harness import Costs, Run, Study, command, execute, load
 from skt.datasets import make_spectral_transfer
+from skt.reproductions import Figure, Reproduction
 from skt.study import load_records
 
 ROOT = Path(__file__).parents[1]
@@ -296,6 +298,26 @@ def test_stored_outputs_of_others(tmp_path):
     np.testing.assert_array_equal(peers.stored_output("C_bic")(stored).coef_, np.ones(2))
     assert peers.stored_data(tmp_path / "none.npz") is None
     assert isinstance(peers.stored_output("X")(stored), SimpleNamespace)
+
+
+# Experiments of a paper ---------------------------------------------------------------------
+
+
+def test_experiments_are_held_against_what_was_reported(tmp_path, monkeypatch, capsys):
+    figures = [Figure("one", 1.0, 0.1, 1.1, 0.1), Figure("other", 1.0, 0.1, 2.0, 0.1)]
+    fields = {"designs": {"slope": partial(regression, slope=1.0)}, "methods": {"ols": np.size}}
+    fields |= {"metrics": {"rmse": lambda fitted, data: 1.0}, "n_repeats": 9}
+    tiny = Reproduction("Nobody (2026)", figures=lambda records, n_repeats: figures, **fields)
+    monkeypatch.setattr(smart_paper.reproductions, "load", lambda name: tiny)
+    benchmark = smart_paper.Experiments(("smart-tiny",), "tiny", "Does it agree?")
+    result = execute(benchmark, Run(3, records=tmp_path), results=tmp_path)
+    assert load("tiny", tmp_path)["experiments"].keys() == {"smart-tiny"}
+    (means,) = result["experiments"]["smart-tiny"]["means"]
+    assert (means["design"], means["mean"], means["standard_error"]) == ("slope", 1.0, 0.0)
+    assert len(load_records(tmp_path / "smart-tiny.jsonl")) == 3
+    out = capsys.readouterr().out
+    assert "3 repeats, 0 failures: 1 of 2 figures agree within 2 standard errors" in out
+    assert "| smart-tiny | other | 1.000 | 2.000 ± 0.100 | **no** |" in out
 
 
 # Authors' outputs ---------------------------------------------------------------------------
