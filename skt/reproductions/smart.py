@@ -31,8 +31,8 @@ REMARK = (
     "The paper gives figures without numbers: those reported are from the project's notes, "
     "without errors, which are taken to be ours at as many repeats (8). They chose among the "
     "paper's penalties by cross-validation; the default's group penalty is new and has nothing to "
-    "agree with. Where sources are noisy or share little, errors are lower here than reported: what "
-    "is chosen has since been stacked with reduced-rank regression."
+    "agree with. Where sources are noisy, errors are lower here than in the notes, which chose one "
+    "candidate and did not stack it with reduced-rank regression."
 )
 
 
