@@ -3,7 +3,8 @@
 A benchmark is either a :class:`Study`, designs x methods x metrics through
 :func:`skt.study.run_study`, or a table of :class:`Costs`. Both print Markdown and write
 ``benchmarks/results/NAME.json`` with the machine, the versions and the seed; ``report.py`` makes
-the tables of the documentation from these files and from nothing else.
+the tables of the documentation from these files and from nothing else. A benchmark that lacks
+some of its data says so by ``complete``; then it is printed and not written.
 """
 
 import argparse
@@ -163,7 +164,7 @@ def execute(benchmark, run, results=RESULTS):
         _say(f"{peer.name}: {peer.state()}")
     result = {"setting": setting(benchmark, run)} | benchmark.measure(run)
     print(f"\n## {benchmark.name}, {run.repeats} repeats\n\n{benchmark.show(result)}", flush=True)
-    if not run.only:
+    if not run.only and getattr(benchmark, "complete", True):
         results.mkdir(exist_ok=True)
         text = json.dumps(result, indent=1) + "\n"
         (results / f"{benchmark.name}.json").write_text(text, encoding="utf-8")

@@ -13,6 +13,8 @@ MODULES = (
     "l2sp_fresh",
     "l2sp_classes",
     "smart",
+    "smart_reference",
+    "smart_paper",
     "evidence",
 )
 

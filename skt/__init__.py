@@ -3,7 +3,8 @@
 from ._compare import Comparison, compare, compare_each
 from ._l2sp import L2SPClassifier, L2SPRidge
 from ._otqms import OTQMSSampler, SourceSampled, SourceWeighted
-from ._smart import ReducedRankRegressor, SMARTRegressor
+from ._reduced_rank import ReducedRankRegressor
+from ._smart import SMARTRegressor
 from ._uowq import UOWQRegressor
 from .core.moments import Moments
 from .model_selection import TargetCV

@@ -107,7 +107,7 @@ def _weighted(estimator):
 
 
 def _reduced_rank():
-    return FitOn(_of_suite("_smart", "ReducedRankRegressor"))
+    return FitOn(_of_suite("_reduced_rank", "ReducedRankRegressor"))
 
 
 class Task(NamedTuple):

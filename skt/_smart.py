@@ -1,34 +1,24 @@
-"""Many responses at once: reduced-rank regression, and SMART, which leans it on sources."""
+"""Many responses at once, leaning on sources: SMART."""
 
 import numbers
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    MultiOutputMixin,
-    RegressorMixin,
-    TransformerMixin,
-)
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, check_cv
-from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import TransferEstimator, small_blas
-from .core.moments import Moments, moments
-from .core.reduced_rank import (
-    Factors,
-    Folds,
-    choose,
-    make_folds,
-    reduced_rank,
-    reduced_rank_ridge,
-    rescaled,
-    second_moments,
-    without,
+from ._columns import Columns
+from ._folds import folds_of
+from ._latent_factors import (
+    LatentFactors,
+    check_common,
+    check_rank,
+    check_ridge,
+    is_auto,
+    is_count,
 )
+from .core.reduced_rank import Folds
 from .core.smart import State
 from .core.smart_selection import (
     Bases,
@@ -37,14 +27,13 @@ from .core.smart_selection import (
     fit_by_bic,
     fit_plain,
     log_gains,
+    mean_errors,
     rotate,
 )
-from .core.source_bases import signs, source_sides, whole
+from .core.source_bases import source_sides, whole
 
 SELECTIONS = ("cv", "bic")
 NULL_SPACES = ("group", "paper")
-# Columns whose standard deviations differ by more are in different units.
-SAME_UNITS = 10.0
 
 
 class Alignment(NamedTuple):
@@ -57,204 +46,7 @@ class Alignment(NamedTuple):
     right: np.ndarray  # (n_directions, rank)
 
 
-class _LatentFactors(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, MultiOutputMixin
-):
-    """Predict and transform with coefficients ``left_vectors_ @ diag(...) @ right_vectors_.T``."""
-
-    def predict(self, X):
-        """Predict the outputs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predicted means.
-        """
-        return self._check_X(X) @ self.coef_.T + self.intercept_
-
-    def transform(self, X):
-        """Return the scores of the latent factors, ``(X - mean) / scale @ left_vectors_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, rank)
-            One column for each factor, the strongest first.
-        """
-        return (self._check_X(X) - self._origin) / self._scale_X @ self.left_vectors_
-
-    def _check_X(self, X):
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-
-    @property
-    def _n_features_out(self):
-        return self.rank_
-
-    def _store_factors(self, factors, columns, one_output):
-        """Set the coefficients, in the user's units and shapes; return the order of the factors."""
-        (U, d, V), order = _ordered(factors)
-        coef = (V * d) @ U.T * columns.y[:, None] / columns.x
-        intercept = columns.origin_y - coef @ columns.origin_X
-        self.coef_ = coef[0] if one_output else coef
-        self.intercept_ = intercept[0] if one_output else intercept
-        self.left_vectors_, self.right_vectors_ = U, V
-        self.singular_values_ = d * np.sqrt(columns.alpha_unit / columns.ridge_unit)
-        self.rank_ = len(d)
-        self._origin, self._scale_X = columns.origin_X, columns.x / np.sqrt(columns.ridge_unit)
-        return order
-
-
-class ReducedRankRegressor(_LatentFactors, TransferEstimator):
-    """Linear regression of many outputs through a few latent factors.
-
-    Minimises, under ``rank(C) <= rank``,
-
-        (1/n) ||Y - X C||^2 + alpha ||C||^2,
-
-    in closed form. Choosing rank and penalty needs the second moments only, so that its cost
-    does not grow with the number of rows.
-
-    Parameters
-    ----------
-    rank : "auto" or int >= 0, default="auto"
-        Number of latent factors. Raising it fits more and varies more. "auto": by the rank
-        selection criterion where there are rows enough (1.5 times the rank of X), by
-        cross-validation together with ``alpha`` otherwise. 0 predicts the mean.
-    alpha : "auto" or float >= 0, default="auto"
-        Ridge penalty per row. Raising it pulls coefficients to zero. "auto": none where there
-        are rows enough, by cross-validation otherwise. In squared units of (scaled) X.
-    cv : int, splitter or iterable, default=5
-        Folds of the cross-validation.
-    scale : {"auto", True, False}, default="auto"
-        Whether columns of X and of Y are divided by their standard deviations first. "auto"
-        does so for X, or for Y, if its standard deviations differ by more than a factor of ten.
-    fit_intercept : bool, default=True
-        Whether to fit an intercept for each output.
-    random_state : int, RandomState or None, default=None
-        None keeps the rows in their order when an integer ``cv`` makes folds; a number
-        shuffles them first.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients.
-    intercept_ : float or ndarray of shape (n_targets,)
-        Intercepts.
-    rank_ : int
-        Number of latent factors.
-    alpha_ : float
-        Ridge penalty.
-    left_vectors_ : ndarray of shape (n_features, rank)
-        Orthonormal; weights of the features in each factor.
-    singular_values_ : ndarray of shape (rank,)
-        Decreasing. ``coef_.T = left_vectors_ @ diag(singular_values_) @ right_vectors_.T``, in
-        units of standard deviations where columns were scaled. The largest weight of each left
-        vector is positive.
-    right_vectors_ : ndarray of shape (n_targets, rank)
-        Orthonormal; weights of the outputs in each factor.
-    cv_results_ : dict
-        ``rank``, ``alpha`` and ``mean_error`` (n_alphas, n_ranks), the mean squared error of
-        validation per output, where cross-validation chose; empty otherwise.
-    n_features_in_, feature_names_in_
-        Number and names of features seen in fit.
-
-    See Also
-    --------
-    SMARTRegressor : The same, leaning on sources.
-
-    Notes
-    -----
-    Cost: one pass over the rows, ``O(n p (p + q))``, and ``O(p^3 + p q min(p, q))`` for each fold
-    and penalty.
-
-    References
-    ----------
-    Bunea, She and Wegkamp (2011). Optimal selection of reduced rank estimators of
-    high-dimensional matrices. The Annals of Statistics 39, 1282-1309.
-
-    Examples
-    --------
-    Thirty outputs that depend on twenty features through two factors:
-
-    >>> import numpy as np
-    >>> from sklearn.linear_model import LinearRegression
-    >>> from skt import ReducedRankRegressor
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(200, 20))
-    >>> C = rng.normal(size=(20, 2)) @ rng.normal(size=(2, 30))
-    >>> Y = X @ C + 3 * rng.normal(size=(200, 30))
-    >>> model = ReducedRankRegressor().fit(X[:100], Y[:100])
-    >>> model.rank_
-    2
-    >>> def error(model):
-    ...     return float(np.mean((model.coef_ - C.T) ** 2))
-    >>> print(f"{error(LinearRegression().fit(X[:100], Y[:100])):.3f} -> {error(model):.3f}")
-    0.122 -> 0.016
-    """
-
-    __metadata_request__fit = {"sample_domain": UNUSED}
-    sources = None  # it has none; `_validate` asks
-
-    def __init__(
-        self,
-        rank="auto",
-        *,
-        alpha="auto",
-        cv=5,
-        scale="auto",
-        fit_intercept=True,
-        random_state=None,
-    ):
-        self.rank = rank
-        self.alpha = alpha
-        self.cv = cv
-        self.scale = scale
-        self.fit_intercept = fit_intercept
-        self.random_state = random_state
-
-    def fit(self, X, y, sample_weight=None):
-        """Fit the coefficients.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Outputs.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts: weight 2 is the row twice, but in one fold.
-
-        Returns
-        -------
-        self : ReducedRankRegressor
-            The fitted estimator.
-        """
-        _check_common(self)
-        ridge = _check_ridge("alpha", self.alpha)
-        target, _, one_output = self._validate(X, y, None, sample_weight)
-        columns = Columns.of(target, {}, self.scale, self.fit_intercept)
-        rank = _check_rank(self.rank, target)
-        with small_blas(target.X.shape[1]):
-            folds = _folds(self, target, columns, needed=rank is None or ridge is None)
-            chosen = choose(folds, rank, columns.ridge(ridge), columns.lost)
-            factors = reduced_rank(folds.train.at(0), chosen.rank, chosen.ridge)
-        self._store_factors(factors, columns, one_output)
-        self.alpha_ = chosen.ridge * columns.ridge_unit
-        self.cv_results_ = _rank_results(chosen, columns)
-        return self
-
-
-class SMARTRegressor(_LatentFactors, TransferEstimator):
+class SMARTRegressor(LatentFactors, TransferEstimator):
     """Reduced-rank regression of many outputs whose factors lean on those of the sources.
 
     Let the columns of U0 and V0 be the directions of the sources' coefficients, of features and of
@@ -296,7 +88,8 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         "paper": every direction of the full singular value decomposition is penalised by
         absolute values, also those whose basis is arbitrary or noise. For comparisons.
     cv : int, splitter or iterable, default=5
-        Folds over the target's rows.
+        Folds over the target's rows. A number of folds is repeated in other orders of the rows
+        where these are fewer than 200, up to five times; a splitter makes its own.
     scale : {"auto", True, False}, default="auto"
         Whether columns of X and of Y are divided by their standard deviations first. "auto"
         does so for X, or for Y, if its standard deviations differ by more than a factor of ten.
@@ -313,8 +106,8 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
     max_iter : int, default=3000
         Most iterations of the final solution.
     random_state : int, RandomState or None, default=None
-        None keeps the rows in their order when an integer ``cv`` makes folds; a number
-        shuffles them first. Nothing else is random.
+        None keeps the rows in their order when an integer ``cv`` makes folds, and draws the
+        orders of repeats from a fixed seed; a number shuffles them all. Nothing else is random.
     sources : dict, default=None
         Name to `Moments`, `SourceModel` or ``FrozenEstimator`` of a linear model. Sources may
         also come as rows, through ``sample_domain``. Of rows and `Moments` the coefficients are
@@ -387,6 +180,9 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
     -----
     ConvergenceWarning
         If the residuals are above ``tol`` after ``max_iter`` iterations.
+    UserWarning
+        If the target has fewer than three rows (two without an intercept), on which nothing can
+        be chosen: then the mean is predicted, and sources are not used.
 
     Notes
     -----
@@ -478,23 +274,24 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         with small_blas(target.X.shape[1]):
             bases = Bases(*source_sides(columns.coefficients(sources))) if sources else None
             setting = self._setting(target, columns, bases)
-            folds = _folds(self, target, columns, setting.needs_folds)
+            cv = self.cv if setting.needs_folds else None
+            folds = folds_of(target, columns, cv, self.random_state)
             fitted = self._fit(folds, bases, setting)
-        if fitted.solution is not None and not fitted.solution.converged:
-            _warn_not_converged(fitted.solution, self.tol)
+        if sources:
+            self._warn(fitted, setting, len(target.X))
         self._store(fitted, folds, bases, columns, one_output)
         self.source_names_ = list(sources)
         return self
 
     def _check_parameters(self):
-        _check_common(self)
+        check_common(self)
         _check_option("selection", self.selection, SELECTIONS)
         _check_option("null_space", self.null_space, NULL_SPACES)
         for name in ("rho", "tol"):
             value = getattr(self, name)
             if not (isinstance(value, numbers.Real) and 0 < value < np.inf):
                 raise ValueError(f"{name} must be a number > 0; got {value!r}.")
-        if not _is_count(self.max_iter, 1):
+        if not is_count(self.max_iter, 1):
             raise ValueError(f"max_iter must be a whole number >= 1; got {self.max_iter!r}.")
 
     def _setting(self, target, columns, bases):
@@ -502,10 +299,10 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         alpha = _check_alpha(self.alpha)
         entrywise = self.null_space == "paper"
         return Setting(
-            rank=_check_rank(self.rank, target),
+            rank=check_rank(self.rank, target),
             structural=_check_structural(self.structural_rank, bases, entrywise),
             alpha=alpha and tuple(value / columns.alpha_unit for value in alpha),
-            ridge=columns.ridge(_check_ridge("ridge", self.ridge)),
+            ridge=columns.ridge(check_ridge("ridge", self.ridge)),
             lost=columns.lost,
             entrywise=entrywise,
             rho=float(self.rho),
@@ -520,6 +317,14 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         rotated = Folds(*(rotate(m, bases) for m in folds))
         choose_and_fit = fit_by_bic if self.selection == "bic" else fit
         return choose_and_fit(rotated, bases, setting)
+
+    def _warn(self, fitted, setting, n_rows):
+        """Say where sources could not be looked at, or the iteration did not end."""
+        least = 2 + self.fit_intercept
+        if setting.needs_folds and setting.rank != 0 and n_rows < least:
+            _warn_unused(n_rows, least)
+        if fitted.solution is not None and not fitted.solution.converged:
+            _warn_not_converged(fitted.solution, self.tol)
 
     def _store(self, fitted, folds, bases, columns, one_output):
         """Set attributes, in the user's units and shapes."""
@@ -540,129 +345,7 @@ class SMARTRegressor(_LatentFactors, TransferEstimator):
         self.residual_curve_ = np.empty((0, 2)) if solution is None else solution.residuals
 
 
-# Columns and their units --------------------------------------------------------------------
-
-
-class Columns(NamedTuple):
-    """What columns are divided by, and the origin of the target.
-
-    Columns that keep their units are divided by one number for all of X, or of Y: then the
-    computation is the same in any unit of theirs.
-    """
-
-    x: np.ndarray  # (p,)
-    y: np.ndarray  # (q,)
-    ridge_unit: float  # of a ridge penalty, in the user's units
-    alpha_unit: float  # of the objective, in the user's units
-    origin_X: np.ndarray
-    origin_y: np.ndarray
-    intercept: bool
-
-    @classmethod
-    def of(cls, target, sources, scale, intercept):
-        """Return scales for a target's rows, from all domains whose spread is known."""
-        own = moments(target.X, target.y, target.weight)
-        known = [own, *(source for source in sources.values() if isinstance(source, Moments))]
-        x, ridge_unit = _scales([_spread(m, intercept)[0] for m in known], scale)
-        y, alpha_unit = _scales([_spread(m, intercept)[1] for m in known], scale)
-        origin = (own.mean_X, own.mean_y) if intercept else (0 * own.mean_X, 0 * own.mean_y)
-        return cls(x, y, ridge_unit, alpha_unit, *origin, intercept)
-
-    @property
-    def lost(self):
-        """Degrees of freedom that the intercept takes."""
-        return float(self.intercept)
-
-    def moments(self, m):
-        """Return moments in these units."""
-        return rescaled(m, self.x, self.y)
-
-    def ridge(self, ridge):
-        """Return a ridge penalty in these units."""
-        return None if ridge is None else ridge / self.ridge_unit
-
-    def coefficients(self, sources):
-        """Return the coefficients of sources, (p, q), in these units."""
-        return [self._coefficient(source) for source in sources.values()]
-
-    def _coefficient(self, source):
-        if isinstance(source, Moments):
-            m = second_moments(self.moments(source), self.intercept)
-            return reduced_rank_ridge(m, self.lost).C
-        return np.atleast_2d(source.coef).T * self.x[:, None] / self.y
-
-
-def _spread(m, intercept):
-    """Return the mean squares of the columns of X and y, about their means or about zero."""
-    x, y = np.diag(m.Sxx) / m.weight, np.diag(m.Syy) / m.weight
-    if not intercept:
-        return x + m.mean_X**2, y + m.mean_y**2
-    # What is left of a constant, of a large mean, is rounding error.
-    rounding = (64 * np.finfo(float).eps) ** 2
-    return x * (x > rounding * m.mean_X**2), y * (y > rounding * m.mean_y**2)
-
-
-def _scales(spreads, scale):
-    """Return what columns are divided by, and the square of the common unit that they keep."""
-    variance = np.mean(spreads, axis=0)
-    varies = variance > 0
-    if not varies.any():
-        return np.ones(len(variance)), 1.0
-    spread = np.sqrt(np.where(varies, variance, np.mean(variance[varies])))
-    if scale is True or (scale == "auto" and np.max(spread) > SAME_UNITS * np.min(spread)):
-        return spread, 1.0
-    common = np.sqrt(np.mean(variance[varies]))
-    return np.full(len(variance), common), float(common**2)
-
-
-def _folds(estimator, target, columns, needed):
-    """Return the moments of all rows and, if needed, of folds, in the units of the columns."""
-    rows = target.X, target.y, target.weight
-    total = moments(*rows)
-    splits = _splits(estimator, target) if needed and len(target.X) > 1 else []
-    parts = [moments(*rows, test) for _, test in splits]
-    rest = [
-        without(total, part) if len(train) + len(test) == len(target.X) else moments(*rows, train)
-        for (train, test), part in zip(splits, parts, strict=True)
-    ]
-    return make_folds(
-        columns.moments(total),
-        [columns.moments(m) for m in rest],
-        [columns.moments(m) for m in parts],
-        columns.intercept,
-    )
-
-
-def _splits(estimator, target):
-    """Return the folds; those of an iterable count the target's rows as they were given."""
-    cv, random_state = estimator.cv, estimator.random_state
-    if isinstance(cv, numbers.Integral):
-        shuffle = random_state is not None
-        cv = KFold(min(int(cv), len(target.X)), shuffle=shuffle, random_state=random_state)
-    if hasattr(cv, "split"):
-        return list(cv.split(target.X, target.y))
-    place = np.cumsum(target.kept) - 1
-    return [
-        tuple(place[rows[target.kept[rows]]] for rows in split)
-        for split in check_cv(cv).split(target.X)
-    ]
-
-
 # Results ------------------------------------------------------------------------------------
-
-
-def _ordered(factors):
-    """Return factors with positive values in decreasing order, signs fixed, and their order.
-
-    The largest weight of each left vector is positive. Factors of no size are left out: fewer
-    were found than asked for.
-    """
-    d = np.abs(factors.d)
-    order = np.argsort(-d, kind="stable")
-    order = order[d[order] > 1e-12 * np.max(d, initial=0.0)]
-    U, V = factors.U[:, order], factors.V[:, order] * np.sign(factors.d[order])
-    sign = signs(U)
-    return Factors(U * sign, d[order], V * sign), order
 
 
 def _back(factors, bases):
@@ -689,16 +372,6 @@ def _alignment(fitted, bases, order, model):
     return Alignment(*parts), tuple(directions)
 
 
-def _rank_results(chosen, columns):
-    if chosen.errors.size == 0:
-        return {}
-    return {
-        "rank": np.arange(chosen.errors.shape[1]),
-        "alpha": chosen.ridges * columns.ridge_unit,
-        "mean_error": chosen.errors * columns.alpha_unit / len(columns.y),
-    }
-
-
 def _cv_results(fitted, folds, columns):
     """Return what was compared; errors are means over outputs."""
     if not fitted.candidates:
@@ -706,8 +379,6 @@ def _cv_results(fitted, folds, columns):
     unit, weight = columns.alpha_unit, folds.test.n / np.sum(folds.test.n)
     errors = np.array([c.errors for c in fitted.candidates]) * unit / len(columns.y)
     difference = errors - errors[0]
-    mean = difference @ weight
-    spread = (difference - mean[:, None]) ** 2 @ weight
     log_gain, log_gain_error = log_gains(fitted.candidates, folds)
     return {
         "structural_rank": np.array([c.structural for c in fitted.candidates]),
@@ -716,8 +387,8 @@ def _cv_results(fitted, folds, columns):
         "ridge": np.array([c.ridge for c in fitted.candidates]) * columns.ridge_unit,
         "errors": errors,
         "mean_error": errors @ weight,
-        "difference": mean,
-        "difference_error": np.sqrt(spread / max(len(weight) - 1, 1)),
+        "difference": difference @ weight,
+        "difference_error": mean_errors(difference, folds),
         "log_gain": log_gain,
         "log_gain_error": log_gain_error,
         "chosen": fitted.chosen,
@@ -743,59 +414,14 @@ def _path_of(fitted, bases, columns):
 # Checks -------------------------------------------------------------------------------------
 
 
-def _check_common(estimator):
-    scale, cv = estimator.scale, estimator.cv
-    if not (isinstance(scale, bool | np.bool_) or (isinstance(scale, str) and scale == "auto")):
-        raise ValueError(f"scale must be 'auto', True or False; got {scale!r}.")
-    if not isinstance(estimator.fit_intercept, bool | np.bool_):
-        raise ValueError(f"fit_intercept must be True or False; got {estimator.fit_intercept!r}.")
-    if isinstance(cv, numbers.Number | str) and not _is_count(cv, 2):
-        raise ValueError(
-            f"cv must be a whole number >= 2, a splitter or an iterable of splits; got {cv!r}."
-        )
-
-
 def _check_option(name, value, options):
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; got {value!r}.")
 
 
-def _is_count(value, least):
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
-    return is_whole and value >= least
-
-
-def _is_auto(value):
-    return isinstance(value, str) and value == "auto"
-
-
-def _check_rank(rank, target):
-    """Return the rank, None for "auto"."""
-    if _is_auto(rank):
-        return None
-    if not _is_count(rank, 0):
-        raise ValueError(f"rank must be 'auto' or a whole number >= 0; got {rank!r}.")
-    p, q = target.X.shape[1], target.y.shape[1]
-    if rank > min(p, q):
-        raise ValueError(
-            f"rank is {rank}, but coefficients of {p} features and {q} outputs have a rank of at "
-            f"most {min(p, q)}; lower it, or leave it at 'auto'."
-        )
-    return int(rank)
-
-
-def _check_ridge(name, ridge):
-    """Return the penalty, None for "auto"."""
-    if _is_auto(ridge):
-        return None
-    if not (isinstance(ridge, numbers.Real) and 0 <= ridge < np.inf):
-        raise ValueError(f"{name} must be 'auto' or a number >= 0; got {ridge!r}.")
-    return float(ridge)
-
-
 def _check_alpha(alpha):
     """Return the pair of penalties, None for "auto"."""
-    if _is_auto(alpha):
+    if is_auto(alpha):
         return None
     pair = tuple(alpha) if isinstance(alpha, tuple | list | np.ndarray) else (alpha, alpha)
     if len(pair) != 2 or not all(isinstance(v, numbers.Real) and v >= 0 for v in pair):
@@ -807,11 +433,11 @@ def _check_alpha(alpha):
 
 def _check_structural(structural, bases, entrywise):
     """Return the pair of structural ranks, None for "auto"."""
-    if _is_auto(structural):
+    if is_auto(structural):
         return None
     is_pair = isinstance(structural, tuple | list | np.ndarray)
     pair = tuple(structural) if is_pair else (structural, structural)
-    if len(pair) != 2 or not all(_is_count(value, 0) for value in pair):
+    if len(pair) != 2 or not all(is_count(value, 0) for value in pair):
         raise ValueError(
             "structural_rank must be 'auto', a whole number >= 0 or a pair of them; "
             f"got {structural!r}."
@@ -830,6 +456,16 @@ def _check_structural(structural, bases, entrywise):
     return tuple(whole(side, int(value)) for side, value in zip(bases, pair, strict=True))
 
 
+def _warn_unused(n_rows, least):
+    warnings.warn(
+        f"The target's {n_rows} row{'s' * (n_rows > 1)} cannot tell what to borrow, which takes at "
+        f"least {least}: sources are not used, and predictions do not depend on X. Give more "
+        "target rows; or use UOWQRegressor, which takes the slopes from the sources alone then.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
 def _warn_not_converged(solution, tol):
     primal, dual = solution.residuals[-1]
     warnings.warn(
@@ -837,5 +473,5 @@ def _warn_not_converged(solution, tol):
         f"{primal:.1e} and {dual:.1e}, above tol={tol:.1e}. Raise max_iter or tol; "
         "ConvergenceDisplay shows whether it was on its way.",
         ConvergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -23,10 +23,14 @@ from benchmarks import (
     registry,
     report,
     simulation,
+    smart_paper,
+    smart_reference,
     timing,
 )
 from benchmarks.harness import Costs, Run, Study, command, execute, load
 from skt import reproductions
+from skt.datasets import make_spectral_transfer
+from skt.reproductions import Figure, Reproduction
 from skt.study import load_records
 
 ROOT = Path(__file__).parents[1]
@@ -379,3 +383,92 @@ def test_classes_of_real_data_have_the_sizes_stated():
         assert set(table.y) <= {0.0, 1.0, 4, 9}
         split = l2sp_classes.Real(lambda table=table: table)(np.random.default_rng(0))
         assert len(split.rows("target")) == 20
+
+
+# Experiments of a paper ---------------------------------------------------------------------
+
+
+def test_experiments_are_held_against_what_was_reported(tmp_path, monkeypatch, capsys):
+    figures = [Figure("one", 1.0, 0.1, 1.1, 0.1), Figure("other", 1.0, 0.1, 2.0, 0.1)]
+    fields = {"designs": {"slope": partial(regression, slope=1.0)}, "methods": {"ols": np.size}}
+    fields |= {"metrics": {"rmse": lambda fitted, data: 1.0}, "n_repeats": 9}
+    tiny = Reproduction("Nobody (2026)", figures=lambda records, n_repeats: figures, **fields)
+    monkeypatch.setattr(smart_paper.reproductions, "load", lambda name: tiny)
+    benchmark = smart_paper.Experiments(("smart-tiny",), "tiny", "Does it agree?")
+    result = execute(benchmark, Run(3, records=tmp_path), results=tmp_path)
+    assert load("tiny", tmp_path)["experiments"].keys() == {"smart-tiny"}
+    (means,) = result["experiments"]["smart-tiny"]["means"]
+    assert (means["design"], means["mean"], means["standard_error"]) == ("slope", 1.0, 0.0)
+    assert len(load_records(tmp_path / "smart-tiny.jsonl")) == 3
+    out = capsys.readouterr().out
+    assert "3 repeats, 0 failures: 1 of 2 figures agree within 2 standard errors" in out
+    assert "| smart-tiny | other | 1.000 | 2.000 ± 0.100 | **no** |" in out
+
+
+# Authors' outputs ---------------------------------------------------------------------------
+
+
+def stored_case(folder, n=40, p=12, q=8):
+    """Write what an author's code might have returned: at penalties, and after a selection."""
+    drawn = make_spectral_transfer(n, p, q, rank=2, source_rank=3, random_state=0)
+    X, Y = drawn.X - drawn.X.mean(axis=0), drawn.y - drawn.y.mean(axis=0)
+    U, d, Vt = np.linalg.svd(drawn.coef.T + 0.2)
+    estimate = U[:, :2] * d[:2] @ Vt[:2]
+    runs = [{"lam": lam, "ridge_cpu_seconds": 0.5} for lam in (0.1, 1.0)]
+    meta = {"n": n, "rank": 2, "structural_rank": 3, "fixed_lambda": runs}
+    meta["full_selection"] = {"cpu_seconds": 1000.0}
+    arrays = {"X": X, "Y": Y, "C0": drawn.source_coef.T, "C_true": drawn.coef.T}
+    arrays |= dict.fromkeys(("C_lam_0.1", "C_lam_1.0", "C_bic", "C_full"), estimate)
+    np.savez(folder / "smart_one.npz", meta=json.dumps(meta), **arrays)
+    return SimpleNamespace(estimate=estimate, **arrays)
+
+
+def test_authors_outputs_are_held_against_ours(tmp_path, capsys):
+    theirs = stored_case(tmp_path)
+    benchmark = smart_reference.Reference(tmp_path)
+    result = execute(benchmark, Run(1), results=tmp_path)
+    assert load("smart_reference", tmp_path)["missed"] == result["missed"] == []
+    assert [row["penalty"] for row in result["fixed"]] == [0.1, 1.0]
+    one, other = (np.diff(row["objective"])[0] for row in result["fixed"])
+    assert max(one, other) < 0
+    error = 100 * np.sqrt(np.mean((theirs.estimate - theirs.C_true) ** 2))
+    errors = result["selection"][0]["errors"]
+    assert errors["authors, whole selection"] == pytest.approx(error)
+    assert result["fixed"][0]["error"][0] == pytest.approx(error)
+    assert errors["SMART (default)"] < error
+    assert result["cost"]["authors / RidgeCV"] == [2000.0]
+    assert "| one, n=40 | 0.1 |" in capsys.readouterr().out
+
+
+def test_objective_of_authors_outputs_is_the_papers(tmp_path):
+    theirs = stored_case(tmp_path)
+    case = smart_reference.Case.read(tmp_path / "smart_one.npz")
+    U0, _, V0t = np.linalg.svd(theirs.C0)
+    U, _, Vt = np.linalg.svd(theirs.estimate)
+    outside = np.abs(U0[:, 3:].T @ U[:, :2]).sum() + np.abs(V0t[3:] @ Vt[:2].T).sum()
+    loss = np.sum((theirs.Y - theirs.X @ theirs.estimate) ** 2) / 80
+    found = case.objective(case.their_factors(0.1), 0.1)
+    np.testing.assert_allclose(found, loss + 0.1 * outside, rtol=1e-10)
+
+
+def test_without_the_authors_outputs_there_is_one_case(tmp_path):
+    benchmark = smart_reference.Reference()
+    assert not benchmark.complete
+    (path,) = benchmark.paths()
+    case = smart_reference.Case.read(path)
+    (known, *_), row = case.stored.meta["fixed_lambda"], smart_reference._at(case, 0.01)
+    assert row["objective"][0] == pytest.approx(known["objective"], rel=1e-6)
+    assert row["objective"][1] <= known["objective"] * (1 + 1e-6)
+    assert row["error"][0] == pytest.approx(100 * known["rmse"], rel=1e-5)
+    assert smart_reference.after_selection(case) == []
+    with pytest.raises(FileNotFoundError, match=r"SKT_SMART_REFERENCE names .* unset it"):
+        smart_reference.Reference(tmp_path).paths()
+
+
+def test_what_lacks_its_data_is_not_written(tmp_path, capsys):
+    benchmark = SimpleNamespace(
+        name="part", complete=False, peers=(), measure=lambda run: {}, show=lambda result: "shown"
+    )
+    execute(benchmark, Run(1), results=tmp_path)
+    assert "shown" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,9 @@ ARROWS = {
     "theory": {"core.spectra"},
     "_base": {"sources", "core.glm", "core.moments", "_sklearn"},
     "_units": {"core"},
+    "_columns": {"core"},
+    "_folds": {"core"},
+    "_latent_factors": {"core"},
     "_describe": set(),
     "_records": {"_describe"},
     "_summaries": {"_records"},
@@ -38,14 +41,32 @@ ARROWS = {
         "plots",
         "theory",
         "_uowq",
+        "_reduced_rank",
         "_smart",
         "reproductions",
     },
     "_report": {"_comparison", "plots"},
     "_table": {"datasets"},
 }
-FAMILIES = {"_uowq", "_l2sp", "_smart", "_otqms", "_h_ensemble", "_parameter_transfer"}
-FAMILY_MAY = {"sources", "core", "_sklearn", "_base", "_units"}
+FAMILIES = {
+    "_uowq",
+    "_l2sp",
+    "_reduced_rank",
+    "_smart",
+    "_otqms",
+    "_h_ensemble",
+    "_parameter_transfer",
+}
+FAMILY_MAY = {
+    "sources",
+    "core",
+    "_sklearn",
+    "_base",
+    "_units",
+    "_columns",
+    "_folds",
+    "_latent_factors",
+}
 
 
 def name_of(path):

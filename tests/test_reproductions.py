@@ -73,6 +73,22 @@ def test_every_reproduction_is_made_of_what_it_reports(name):
     assert len(few.run(1, progress=False)) == len(reproduction.methods) * len(reproduction.metrics)
 
 
+@pytest.mark.parametrize("name", [name for name in reproductions.REGISTRY if "smart" in name])
+def test_figures_of_smart_are_drawn(name):
+    """The parameter on the axis must be one of the designs that no column of a summary hides."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    reproduction = reproductions.load(name)
+    metrics = {metric: lambda fitted, data: fitted for metric in reproduction.metrics}
+    study = replace(reproduction, methods={"one": lambda data: 1.0}, metrics=metrics)
+    figure, ax = pyplot.subplots()
+    reproduction.plot(study.run(2, progress=False), ax=ax)
+    if isinstance(next(iter(study.designs.values())).keywords[ax.get_xlabel()], str):
+        assert len(ax.get_xticks()) == len(study.designs)
+    else:
+        assert len(ax.lines[0].get_xdata()) == len(study.designs)
+    pyplot.close(figure)
+
+
 def test_figures_of_uowq_by_hand():
     designs = [f"{c}|d=5" for c in uowq.COLUMNS]
     records = [

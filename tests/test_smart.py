@@ -1,6 +1,7 @@
 """SMARTRegressor and ReducedRankRegressor: what their docstrings promise."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skt import Moments, ReducedRankRegressor, SMARTRegressor, SourceModel, stack_domains
+from skt._folds import repeated_folds
 from skt.core.reduced_rank import Factors, Folds, SecondMoments, reduced_rank, truncated
 from skt.core.smart import objective
 from skt.core.smart_selection import (
@@ -23,6 +25,7 @@ from skt.core.smart_selection import (
     fit,
     log_gains,
     make_problem,
+    mean_errors,
     rotate,
     stacking_weight,
 )
@@ -46,7 +49,7 @@ def error(model, data):
     return np.linalg.norm(model.coef_ - data.coef)
 
 
-def mean_errors(seeds, **kw):
+def simulated_errors(seeds, **kw):
     """Mean errors of SMART and of reduced-rank regression over seeds."""
     pairs = []
     for seed in range(seeds):
@@ -70,14 +73,14 @@ def mean_errors(seeds, **kw):
     ],
 )
 def test_sources_help_or_do_no_harm(relation, noise, most):
-    ours, alone = mean_errors(8, relation=relation, source_noise=noise)
+    ours, alone = simulated_errors(8, relation=relation, source_noise=noise)
     assert ours <= most * alone
 
 
 @pytest.mark.slow
 def test_no_harm_with_few_rows():
     for n in (16, 40):
-        ours, alone = mean_errors(40, relation="unrelated", n=n)
+        ours, alone = simulated_errors(40, relation="unrelated", n=n)
         assert ours <= 1.02 * alone
 
 
@@ -213,7 +216,7 @@ def test_path_and_results_belong_together():
     assert tuple(results["alpha"][chosen]) == model.alpha_
     assert tuple(results["structural_rank"][chosen]) == model.structural_rank_
     assert_array_equal(results["alpha"][0], 0)
-    assert results["errors"].shape == (len(results["alpha"]), 5)
+    assert results["errors"].shape == (len(results["alpha"]), 15)  # three times five folds
     assert np.all(np.diff(model.path_["alpha"][:, 0]) > 0)
     place = np.flatnonzero(model.path_["alpha"][:, 0] == model.alpha_[0])[0]
     assert_allclose(model.path_["coef"][place], model.coef_, atol=0.1)
@@ -303,13 +306,33 @@ def test_a_stack_is_the_mean_of_both_at_its_rank():
 
 def test_a_fold_of_outliers_does_not_decide():
     errors = np.array([[1.0, 1.0, 1.0, 1.0, 50.0], [0.8, 0.8, 0.8, 0.8, 60.0]])
-    folds = Folds(None, SecondMoments(None, None, np.ones(5), np.ones(5)))
+    folds = folds_of_sizes(5, np.ones(5))
     gains, gain_errors = log_gains([Errors(row) for row in errors], folds)
     expected = np.log(errors[0] / errors[1])
     assert gains[1] == pytest.approx(expected.mean())
     assert gain_errors[1] == pytest.approx(expected.std(ddof=1) / np.sqrt(5))
     assert gains[1] > gain_errors[1]
     assert errors[1].mean() > errors[0].mean()
+
+
+def folds_of_sizes(n, sizes):
+    """Folds of which the numbers of rows are all that is known."""
+    return Folds(
+        SecondMoments(None, None, None, np.array([n])), SecondMoments(None, None, sizes, sizes)
+    )
+
+
+def test_folds_of_the_same_rows_are_not_counted_as_new(rng):
+    values = rng.normal(size=(2, 5))
+    once = mean_errors(values, folds_of_sizes(10, np.full(5, 2.0)))
+    assert_allclose(once, values.std(axis=1, ddof=1) / np.sqrt(5))
+    many = rng.normal(size=(2, 15))
+    thrice = mean_errors(many, folds_of_sizes(10, np.full(15, 2.0)))
+    assert_allclose(thrice, many.std(axis=1, ddof=1) / np.sqrt(5))
+    # Folds that leave rows out are as many as they are; one tells no spread.
+    some = mean_errors(values, folds_of_sizes(20, np.full(5, 2.0)))
+    assert_allclose(some, once)
+    assert_array_equal(mean_errors(values[:, :1], folds_of_sizes(10, np.full(1, 2.0))), 0)
 
 
 class Errors:
@@ -500,7 +523,7 @@ def test_tables_keep_their_names(rng):
 
 
 def test_folds_may_be_given(rng):
-    data = draw()
+    data = draw(n=200)
     default = smart(data)
     assert_allclose(smart(data, cv=KFold(5)).coef_, default.coef_, atol=1e-12)
     splits = list(KFold(5).split(data.X))
@@ -509,6 +532,24 @@ def test_folds_may_be_given(rng):
     by_hand = smart(data, cv=KFold(5, shuffle=True, random_state=3))
     assert_array_equal(shuffled.cv_results_["errors"], by_hand.cv_results_["errors"])
     assert np.any(shuffled.cv_results_["errors"][0] != default.cv_results_["errors"][0])
+
+
+@pytest.mark.parametrize("random_state", [None, 3])
+def test_folds_of_few_rows_are_repeated(random_state):
+    data = draw(n=40)
+    model = smart(data, random_state=random_state)
+    splits = list(repeated_folds(5, 40, random_state))
+    assert len(splits) == 25
+    by_hand = smart(data, cv=splits)
+    assert_array_equal(model.cv_results_["errors"], by_hand.cv_results_["errors"])
+    # Their standard error is that of five folds, whoever made the repeats.
+    gains = np.log(model.cv_results_["errors"][0] / model.cv_results_["errors"])
+    expected = gains.std(axis=1, ddof=1) / np.sqrt(5)
+    assert_allclose(model.cv_results_["log_gain_error"], expected, atol=1e-12)
+    assert_allclose(by_hand.cv_results_["log_gain_error"], expected, atol=1e-12)
+    assert model.cv_results_["difference_error"].shape == expected.shape
+    given = smart(data, cv=KFold(5))
+    assert given.cv_results_["errors"].shape[1] == 5
 
 
 def test_folds_that_leave_rows_out_are_not_taken_away_from_all():
@@ -534,17 +575,29 @@ def test_folds_are_of_the_target_alone(rng):
 # Little or strange data ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 6, 23, 24, 25])
+@pytest.mark.parametrize("n", [3, 6, 23, 24, 25])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_few_rows(n, outputs):
     data = draw(n=n)
     y, coef = data.y[:, :outputs], data.source_coef[:outputs]
     model = SMARTRegressor(sources={"a": SourceModel(coef)}, max_iter=20_000).fit(data.X, y)
     assert np.isfinite(model.coef_).all()
-    if n == 1:
-        assert_allclose(model.predict(data.X), y)
-        assert model.rank_ == 0
-        assert model.transform(data.X).shape == (1, 0)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_or_two_rows_predict_their_mean_and_say_so(n):
+    data = draw(n=n)
+    rows = "1 row " if n == 1 else "2 rows "
+    with pytest.warns(UserWarning, match=rf"target's {rows}cannot tell.*UOWQRegressor.*alone"):
+        model = smart(data)
+    assert_allclose(model.predict(data.X), np.tile(data.y.mean(axis=0), (n, 1)))
+    assert model.rank_ == 0
+    assert model.transform(data.X).shape == (n, 0)
+    with pytest.warns(UserWarning, match="row cannot tell") if n == 1 else nullcontext():
+        smart(data, fit_intercept=False)
+    SMARTRegressor().fit(data.X, data.y)  # there is nothing that it passes over
+    smart(data, rank=0)
+    smart(data, rank=1, structural_rank=1, alpha=0.1, ridge=0.1)
 
 
 def test_one_output_in_one_dimension_or_two():

@@ -40,6 +40,8 @@ AMPLE_ROWS = 1.5
 # Ridge penalties that are tried, relative to the mean eigenvalue of G.
 RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
 EPS = float(np.finfo(float).eps)
+# Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
+TIE = 1e-12
 
 
 class SecondMoments(NamedTuple):
@@ -178,10 +180,14 @@ def squared_error(C: Array, m: SecondMoments) -> Array:
     return m.y2 + np.sum(C * (m.G @ C - 2 * m.H), axis=(-1, -2))
 
 
-def factor_error(f: Factors, m: SecondMoments) -> Array:
-    """Return ||Y - X U D V'||^2 / n, which needs only the diagonals: V'V = I."""
+def factor_error(f: Factors, m: SecondMoments, gram: Array | None = None) -> Array:
+    """Return ||Y - X U D V'||^2 / n, which needs only the diagonals: V'V = I.
+
+    `gram` is G U, where it is known.
+    """
+    gram = m.G @ f.U if gram is None else gram
     linear = np.sum(f.d * np.sum(f.U * (m.H @ f.V), axis=-2), axis=-1)
-    return m.y2 - 2 * linear + np.sum(f.d**2 * np.sum(f.U * (m.G @ f.U), axis=-2), axis=-1)
+    return m.y2 - 2 * linear + np.sum(f.d**2 * np.sum(f.U * gram, axis=-2), axis=-1)
 
 
 def inverse_root(G: Array, ridge: float = 0.0) -> Array:
@@ -320,7 +326,8 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     weight = folds.test.n / np.sum(folds.test.n)
     errors = weight @ rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
     shown = errors if rank is None else errors[:, rank : rank + 1]
-    best = np.unravel_index(int(np.argmin(shown)), shown.shape)
+    least = shown <= np.min(shown) + TIE * np.abs(np.min(shown))
+    best = np.unravel_index(int(np.argmax(least)), shown.shape)
     return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
 
 

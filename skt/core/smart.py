@@ -108,7 +108,7 @@ Penalties = tuple[float, float]  # lambda_u, lambda_v
 def objective(f: Factors, problem: Problem, penalties: Penalties) -> Array:
     """Return (S1)."""
     return (
-        factor_error(f, problem.m) / 2
+        factor_error(f, problem.m, problem.gram(f.U)) / 2
         + penalties[0] * penalty(f.U[..., problem.left_rank :, :], problem.left_blocks)
         + penalties[1] * penalty(f.V[..., problem.right_rank :, :], problem.right_blocks)
     )

@@ -270,17 +270,28 @@ def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
 def log_gains(candidates: list[Candidate], folds: Folds) -> tuple[Array, Array]:
     """Return the means over folds of log(error of the first / error), and their standard errors.
 
-    Logarithms, since a fold of outliers would decide on its own. A single fold has no standard
-    error; it counts as zero.
+    Logarithms, since a fold of outliers would decide on its own.
     """
     least = np.maximum(ROUNDING * folds.test.y2, TINY)
     logs = np.log([np.maximum(c.errors, least) for c in candidates])
-    if logs.shape[1] == 0:
-        return np.zeros(len(logs)), np.zeros(len(logs))
-    gains, n_folds = logs[0] - logs, logs.shape[1]
-    mean = gains.mean(axis=1)
-    spread = np.sum((gains - mean[:, None]) ** 2, axis=1)
-    return mean, np.sqrt(spread / (max(n_folds - 1, 1) * n_folds))
+    gains = logs[0] - logs
+    mean = gains.mean(axis=1) if gains.size else np.zeros(len(gains))
+    return mean, mean_errors(gains, folds)
+
+
+def mean_errors(values: Array, folds: Folds) -> Array:
+    """Return the standard errors of means over folds, (n, n_folds) -> (n,).
+
+    Folds that predict the same rows again are not independent: they tell the spread of a fold,
+    and count as often as it takes to predict every row once. A single fold has no standard
+    error; it counts as zero.
+    """
+    n_folds = values.shape[1]
+    if n_folds == 0:
+        return np.zeros(len(values))
+    once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
+    spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
+    return np.sqrt(spread / (once * n_folds))
 
 
 def stacking_weight(gain: float, error: float, n: float) -> float:

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from skt._smart import ReducedRankRegressor, SMARTRegressor
+from skt._reduced_rank import ReducedRankRegressor
+from skt._smart import SMARTRegressor
 from skt.datasets import make_spectral_transfer
 from skt.plots import StudyDisplay
 from skt.reproductions import Figure, Reproduction
@@ -30,16 +31,21 @@ REMARK = (
     "The paper gives figures without numbers: those reported are from the project's notes, "
     "without errors, which are taken to be ours at as many repeats (8). They chose among the "
     "paper's penalties by cross-validation; the default's group penalty is new and has nothing to "
-    "agree with."
+    "agree with. Where sources are noisy, errors are lower here than in the notes, which chose one "
+    "candidate and did not stack it with reduced-rank regression."
 )
 
 
 # Designs and methods ------------------------------------------------------------------------
 
 
-def draw(rng, structural_rank="auto", **settings):
-    """Draw from the paper's design; the structural rank is for the methods."""
-    data = make_spectral_transfer(random_state=int(rng.integers(2**31)), **settings)
+def draw(rng, structural_rank="auto", target_rank=5, **settings):
+    """Draw from the paper's design; the structural rank is for the methods.
+
+    The target's rank has a name of its own: "rank" is that of a method in a summary.
+    """
+    seed = int(rng.integers(2**31))
+    data = make_spectral_transfer(rank=target_rank, random_state=seed, **settings)
     return data | {"structural_rank": structural_rank}
 
 
@@ -134,10 +140,11 @@ def rank():
     the source here.
     """
     designs = {
-        f"rank={r}": partial(draw, rank=r, source_rank=max(10, r)) for r in (1, 3, 5, 7, 9, 11)
+        f"rank={r}": partial(draw, target_rank=r, source_rank=max(10, r))
+        for r in (1, 3, 5, 7, 9, 11)
     }
     reported = {(ALONE, "rank=5"): 2.19, (PAPER, "rank=5"): 0.601}
-    return _experiment("rank", designs, reported)
+    return _experiment("target_rank", designs, reported)
 
 
 def structural_rank():

@@ -188,6 +188,17 @@ def test_few_rows_are_chosen_for_by_validation(rng):
     assert list(given.ridges).index(given.ridge) == np.argmin(given.errors[:, 2])
 
 
+def test_of_equal_errors_the_lowest_rank_is_taken(rng):
+    """Two rows: what is fitted to one predicts the other as its mean does, but for rounding."""
+    X, Y, _ = data(rng, n=2)
+    whole = moments(X, Y)
+    parts = [moments(X, Y, rows=np.array([i])) for i in (0, 1) for _ in range(5)]
+    folds = make_folds(whole, [without(whole, part) for part in parts], parts, True)
+    chosen = choose(folds, None, None, 1.0)
+    assert np.ptp(chosen.errors) < 1e-12 * np.max(chosen.errors)
+    assert chosen.rank == 0
+
+
 def test_without_folds_there_is_the_mean(rng):
     X, Y, _ = data(rng, n=1)
     total = moments(X, Y)

@@ -1,0 +1,162 @@
+"""Many responses at once through a few factors: reduced-rank regression."""
+
+import numpy as np
+from sklearn.utils.metadata_routing import UNUSED
+
+from ._base import TransferEstimator, small_blas
+from ._columns import Columns
+from ._folds import folds_of
+from ._latent_factors import LatentFactors, check_common, check_rank, check_ridge
+from .core.reduced_rank import choose, reduced_rank
+
+
+class ReducedRankRegressor(LatentFactors, TransferEstimator):
+    """Linear regression of many outputs through a few latent factors.
+
+    Minimises, under ``rank(C) <= rank``,
+
+        (1/n) ||Y - X C||^2 + alpha ||C||^2,
+
+    in closed form. Choosing rank and penalty needs the second moments only, so that its cost
+    does not grow with the number of rows.
+
+    Parameters
+    ----------
+    rank : "auto" or int >= 0, default="auto"
+        Number of latent factors. Raising it fits more and varies more. "auto": by the rank
+        selection criterion where there are rows enough (1.5 times the rank of X), by
+        cross-validation together with ``alpha`` otherwise. 0 predicts the mean.
+    alpha : "auto" or float >= 0, default="auto"
+        Ridge penalty per row. Raising it pulls coefficients to zero. "auto": none where there
+        are rows enough, by cross-validation otherwise. In squared units of (scaled) X.
+    cv : int, splitter or iterable, default=5
+        Folds of the cross-validation. A number of folds is repeated in other orders of the rows
+        where these are fewer than 200, up to five times; a splitter makes its own.
+    scale : {"auto", True, False}, default="auto"
+        Whether columns of X and of Y are divided by their standard deviations first. "auto"
+        does so for X, or for Y, if its standard deviations differ by more than a factor of ten.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept for each output.
+    random_state : int, RandomState or None, default=None
+        None keeps the rows in their order when an integer ``cv`` makes folds, and draws the
+        orders of repeats from a fixed seed; a number shuffles them all.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercepts.
+    rank_ : int
+        Number of latent factors.
+    alpha_ : float
+        Ridge penalty.
+    left_vectors_ : ndarray of shape (n_features, rank)
+        Orthonormal; weights of the features in each factor.
+    singular_values_ : ndarray of shape (rank,)
+        Decreasing. ``coef_.T = left_vectors_ @ diag(singular_values_) @ right_vectors_.T``, in
+        units of standard deviations where columns were scaled. The largest weight of each left
+        vector is positive.
+    right_vectors_ : ndarray of shape (n_targets, rank)
+        Orthonormal; weights of the outputs in each factor.
+    cv_results_ : dict
+        ``rank``, ``alpha`` and ``mean_error`` (n_alphas, n_ranks), the mean squared error of
+        validation per output, where cross-validation chose; empty otherwise.
+    n_features_in_, feature_names_in_
+        Number and names of features seen in fit.
+
+    See Also
+    --------
+    SMARTRegressor : The same, leaning on sources.
+
+    Notes
+    -----
+    Cost: one pass over the rows, ``O(n p (p + q))``, and ``O(p^3 + p q min(p, q))`` for each fold
+    and penalty.
+
+    References
+    ----------
+    Bunea, She and Wegkamp (2011). Optimal selection of reduced rank estimators of
+    high-dimensional matrices. The Annals of Statistics 39, 1282-1309.
+
+    Examples
+    --------
+    Thirty outputs that depend on twenty features through two factors:
+
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from skt import ReducedRankRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 20))
+    >>> C = rng.normal(size=(20, 2)) @ rng.normal(size=(2, 30))
+    >>> Y = X @ C + 3 * rng.normal(size=(200, 30))
+    >>> model = ReducedRankRegressor().fit(X[:100], Y[:100])
+    >>> model.rank_
+    2
+    >>> def error(model):
+    ...     return float(np.mean((model.coef_ - C.T) ** 2))
+    >>> print(f"{error(LinearRegression().fit(X[:100], Y[:100])):.3f} -> {error(model):.3f}")
+    0.122 -> 0.016
+    """
+
+    __metadata_request__fit = {"sample_domain": UNUSED}
+    sources = None  # it has none; `_validate` asks
+
+    def __init__(
+        self,
+        rank="auto",
+        *,
+        alpha="auto",
+        cv=5,
+        scale="auto",
+        fit_intercept=True,
+        random_state=None,
+    ):
+        self.rank = rank
+        self.alpha = alpha
+        self.cv = cv
+        self.scale = scale
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Outputs.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row counts: weight 2 is the row twice, but in one fold.
+
+        Returns
+        -------
+        self : ReducedRankRegressor
+            The fitted estimator.
+        """
+        check_common(self)
+        ridge = check_ridge("alpha", self.alpha)
+        target, _, one_output = self._validate(X, y, None, sample_weight)
+        columns = Columns.of(target, {}, self.scale, self.fit_intercept)
+        rank = check_rank(self.rank, target)
+        with small_blas(target.X.shape[1]):
+            cv = self.cv if rank is None or ridge is None else None
+            folds = folds_of(target, columns, cv, self.random_state)
+            chosen = choose(folds, rank, columns.ridge(ridge), columns.lost)
+            factors = reduced_rank(folds.train.at(0), chosen.rank, chosen.ridge)
+        self._store_factors(factors, columns, one_output)
+        self.alpha_ = chosen.ridge * columns.ridge_unit
+        self.cv_results_ = _rank_results(chosen, columns)
+        return self
+
+
+def _rank_results(chosen, columns):
+    if chosen.errors.size == 0:
+        return {}
+    return {
+        "rank": np.arange(chosen.errors.shape[1]),
+        "alpha": chosen.ridges * columns.ridge_unit,
+        "mean_error": chosen.errors * columns.alpha_unit / len(columns.y),
+    }
