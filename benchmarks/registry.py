@@ -5,6 +5,7 @@ from importlib import import_module
 MODULES = (
     "uowq_risk",
     "real_data",
+    "uowq_flaws",
     "otqms",
     "otqms_selection",
     "cost",

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
 
 from skt.core import combination, random_effects
@@ -365,3 +365,65 @@ def test_flat_matrix_combination_without_sources_is_least_squares(rng):
     assert_allclose(made.noise, residual, rtol=0.1)
     assert_allclose(made.risk, made.target_risk, rtol=1e-9)
     assert "cvxpy" not in vars(combination)
+
+
+# Refusal --------------------------------------------------------------------------------------
+
+
+def spoilt(rng, p=8, n=40):
+    """Five sources of which the outcomes have nothing to do with the features, equally precise."""
+    W = rng.normal(size=(p, 1))
+    X = [rng.normal(size=(m, p)) for m in (n, *[300] * 5)]
+    Y = [x @ W + 1.5 * rng.normal(size=(len(x), 1)) for x in X]
+    return W, [
+        (x, y if k == 0 else rng.permutation(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))
+    ]
+
+
+def test_sources_that_share_a_flaw_are_refused_by_the_targets_rows():
+    lost = {True: [], False: []}
+    for seed in range(20):
+        W, rows = spoilt(np.random.default_rng(seed))
+        task = task_of(rows)
+        alone = combination.target_combination(task.alone, alpha=None).coef
+        for guard, errors in lost.items():
+            found = combination.matrix_combination(task, alpha=None, guard=guard).coef
+            errors.append(np.sum((found - W) ** 2) / np.sum((alone - W) ** 2))
+    assert np.mean(lost[False]) > 2
+    assert np.mean(lost[True]) < 1.1
+
+
+def test_what_is_refused_leaves_the_target_alone(rng):
+    _, rows = spoilt(rng)
+    task = task_of(rows)
+    alone = combination.target_combination(task.alone, alpha=None)
+    # Sources' part of the fit is taken to be the wrong way round, which rows left out must see.
+    found = combination.unless_refused(task, alone._replace(coef=-alone.coef), alone)
+    assert_allclose(found.coef, alone.coef)
+    assert_allclose(found.covariance, alone.covariance)
+    assert_array_equal(found.weights, np.zeros(5))
+    assert found.risk == found.target_risk == alone.risk
+
+
+def test_nothing_is_refused_that_is_as_good(rng):
+    task = task_of(spoilt(rng)[1])
+    alone = combination.target_combination(task.alone, alpha=None)
+    assert combination.unless_refused(task, alone, alone) is alone
+
+
+def test_target_alone_with_nothing_to_explain(rng):
+    X = rng.normal(size=(20, 3))
+    task = task_of([(X, np.zeros((20, 1)))])
+    assert_array_equal(combination.target_combination(task, alpha=None).coef, np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_residuals_left_out_are_those_of_a_refit(rng, intercept):
+    X, y = rng.normal(size=(15, 3)), rng.normal(size=(15, 1))
+    task = task_of([(X, y)], intercept=intercept)
+    fit = combination.matrix_combination(task, alpha=0.0, guard=False)
+    columns = np.column_stack([X, np.ones(15)]) if intercept else X
+    for i, e in enumerate(combination.left_out(task, fit)):
+        others = np.arange(15) != i
+        refit = np.linalg.lstsq(columns[others], y[others], rcond=None)[0]
+        assert_allclose(e, y[i] - columns[i] @ refit, atol=1e-6)
