@@ -165,6 +165,10 @@ def _usable(frame):
     unnamed = [column for column in frame if column.startswith("Unnamed: ")]
     notes = ["Note: left out a column without a name: row numbers?"] if unnamed else []
     frame = frame.drop(columns=unnamed)
+    counted = [column for column in frame if _is_row_number(frame[column])]
+    if counted:
+        notes.append(f"Note: left out {_listed(counted)}: the numbers of the rows.")
+    frame = frame.drop(columns=counted)
     numbers = frame.select_dtypes(["number", "bool"])
     others = frame.drop(columns=numbers.columns)
     text = others.select_dtypes(exclude=["datetime", "datetimetz", "timedelta"])
@@ -206,6 +210,14 @@ def _note_missing(numbers):
         f"Note: imputed {missing.sum()} missing cells by the median of the column's training rows, "
         f"of all groups: {columns}."
     ]
+
+
+def _is_row_number(column):
+    """Whether a column only counts the rows of the file, of which some may have been dropped."""
+    kinds = column.dtype.kind + column.index.dtype.kind
+    if len(column) < 2 or not set(kinds) <= set("iu"):
+        return False
+    return bool(np.ptp(column.to_numpy() - column.index.to_numpy()) == 0)
 
 
 def _numbers(frame, option="column"):

@@ -56,8 +56,8 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
         source relative to a target row, in the order of ``source_names_``.
     guard : {"james-stein", None}, default="james-stein"
         Bounds what is borrowed as the James-Stein estimator does, so that a wrong source
-        costs next to nothing, and refuses sources if left-out target rows are clearly better
-        predicted without them. None borrows a little more where sources are good.
+        costs next to nothing, and takes sources back as far as left-out target rows are
+        better predicted without them. None borrows a little more where sources are good.
     combination : {"auto", "matrix", "scalar"}, default="auto"
         "matrix": weights are matrices that use each source's own design and noise.
         "scalar": one weight per source row (the paper). "auto" is "matrix" for

@@ -374,6 +374,15 @@ def test_row_numbers_are_no_feature(run, frame):
     assert loss_line(numbered) == loss_line(plain)
 
 
+def test_row_numbers_with_a_name_are_no_feature(run, frame):
+    plain = run(frame)[1]
+    frame.loc[3, "outcome"] = np.nan  # its row is left out, and its number with it
+    fewer = run(frame)[1]
+    numbered = run(frame.assign(rownames=np.arange(1, len(frame) + 1)))[1]
+    assert "left out rownames: the numbers of the rows" in numbered
+    assert numbered.splitlines()[-12:] == fewer.splitlines()[-12:] != plain.splitlines()[-12:]
+
+
 def test_names_of_any_kind(run, frame):
     names = {"outcome": "år 2023", "country": "the country", "age": "x\t<y>"}
     countries = {"FR": "Île-de-France", "DE": "Köln", "IT": "Città"}

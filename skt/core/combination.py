@@ -124,29 +124,41 @@ def target_combination(task: Task, *, alpha: float | None) -> Combination:
 
 
 def unless_refused(task: Task, combined: Combination, alone: Combination) -> Combination:
-    """Return the combination, or the fit to the target alone where that is clearly better.
+    """Give the target alone the part of the fit that rows left out speak for.
 
-    Clearly: rows left out are predicted better by more than one standard error of the paired
-    difference. It takes no model of how domains differ to see this, only target rows.
+    A part ``1 - exp(-(n/2) max(g - s, 0))``, with g the logarithm of how much better the target
+    alone predicts rows left out, and s its standard error: ``exp(n g / 2)`` is the likelihood
+    ratio of the two with Gaussian errors of unknown variance. It takes no model of how domains
+    differ to see this, only target rows; where they speak for the combination nothing changes.
     """
-    squares = [np.mean(left_out(task, fit) ** 2, axis=1) for fit in (combined, alone)]
-    worse, w = squares[0] - squares[1], task.weight / task.n[0]
-    error = np.sqrt((worse - worse @ w) ** 2 @ w / max(task.n[0] - 1, 1))
-    if worse @ w <= error:
+    gain, error = log_gain(task, combined, alone)
+    part = float(np.exp(-task.n[0] / 2 * max(gain - error, 0.0)))
+    if part == 1:
         return combined
-    nothing, unit = np.zeros(len(task.n) - 1), combined.noise / alone.noise
+    shares = part * combined.shares
+    shares[0] += (1 - part) * alone.shares[0]
     return combined._replace(
-        coef=alone.coef,
-        covariance=alone.covariance,
-        weights=nothing,
-        shares=np.append(alone.shares, nothing),
-        discrepancy=combined.discrepancy * unit,
-        noise=alone.noise,
-        noise_ratio=combined.noise_ratio * unit,
-        risk=alone.risk,
-        target_risk=alone.risk,
-        penalty=alone.penalty,
+        coef=part * combined.coef + (1 - part) * alone.coef,
+        covariance=part * combined.covariance + (1 - part) * alone.covariance,  # at most: convex
+        weights=weights_from_shares(shares, task.n),
+        shares=shares,
+        risk=part * combined.risk + (1 - part) * combined.target_risk,
     )
+
+
+def log_gain(task: Task, combined: Combination, alone: Combination) -> tuple[float, float]:
+    """Return log(squared error left out of the combination / of the target alone), and its error.
+
+    The error is that of the paired difference of rows.
+    """
+    w = task.weight / task.n[0]
+    squares = [np.mean(left_out(task, fit) ** 2, axis=1) for fit in (combined, alone)]
+    means = [float(w @ square) for square in squares]
+    if min(means) <= 0:
+        return 0.0, 0.0
+    difference = squares[0] / means[0] - squares[1] / means[1]
+    error = np.sqrt(w @ difference**2 / max(task.n[0] - 1, 1))
+    return float(np.log(means[0] / means[1])), float(error)
 
 
 def left_out(task: Task, fit: Combination) -> Array:

@@ -393,16 +393,22 @@ def test_sources_that_share_a_flaw_are_refused_by_the_targets_rows():
     assert np.mean(lost[True]) < 1.1
 
 
-def test_what_is_refused_leaves_the_target_alone(rng):
-    _, rows = spoilt(rng)
+def test_part_of_the_target_alone_follows_the_evidence(rng):
+    W, rows = domains_of(rng, p=3)
     task = task_of(rows)
     alone = combination.target_combination(task.alone, alpha=None)
-    # Sources' part of the fit is taken to be the wrong way round, which rows left out must see.
-    found = combination.unless_refused(task, alone._replace(coef=-alone.coef), alone)
-    assert_allclose(found.coef, alone.coef)
-    assert_allclose(found.covariance, alone.covariance)
-    assert_array_equal(found.weights, np.zeros(5))
-    assert found.risk == found.target_risk == alone.risk
+    wrong = combination.matrix_combination(task, alpha=None, guard=False)
+    wrong = wrong._replace(coef=alone.coef + 0.5 * rng.normal(size=W.shape))
+    squares = [combination.left_out(task, fit)[:, 0] ** 2 for fit in (wrong, alone)]
+    relative = squares[0] / squares[0].mean() - squares[1] / squares[1].mean()
+    error = np.sqrt(np.mean(relative**2) / (len(relative) - 1))
+    gain = np.log(squares[0].mean() / squares[1].mean())
+    part = np.exp(-len(relative) / 2 * (gain - error))
+    assert 0 < part < 0.95
+    found = combination.unless_refused(task, wrong, alone)
+    assert_allclose(found.coef, part * wrong.coef + (1 - part) * alone.coef)
+    assert_allclose(found.shares[1:], part * wrong.shares[1:])
+    assert_allclose(found.risk, part * wrong.risk + (1 - part) * wrong.target_risk)
 
 
 def test_nothing_is_refused_that_is_as_good(rng):
