@@ -287,9 +287,12 @@ DEFAULT = {"real_data": "UOWQ (default)", "l2sp_real": "L2SPRidge (default)"}
 DEFAULT |= {"smart_real": "SMART (default)"}
 
 
+CLASSES = "L2SPClassifier (default)"
+CLASS_GROUPS = (("12 rows", "12 rows"), ("100 rows", "100 rows"), ("real", "real data, 20 rows"))
+
 FORKS = (
     Fork(
-        "Many outputs at once, or of the sources only fitted coefficients?",
+        "Many outputs at once?",
         "SMARTRegressor",
         lambda: (
             "squared error relative to target-only ridge: "
@@ -323,11 +326,10 @@ FORKS = (
     Fork(
         "Classes, and a linear model?",
         "L2SPClassifier",
-        lambda: (
-            "logistic regression on 50 digits, error with MNIST as a weighted source: "
-            f"{error('otqms_digits', SAMPLED_TABLES[2][1], UOWQ_ROWS)} against "
-            f"{error('otqms_digits', SAMPLED_TABLES[2][1], 'target only')} target only"
-        ),
+        lambda: "log-loss relative to target-only logistic regression: "
+        + ", ".join(f"{mean('l2sp_classes', CLASSES, group=g)} ({say})" for g, say in CLASS_GROUPS)
+        + f"; at worst {load('l2sp_classes')['bar']['worst']:.2f}",
+    ),
     ),
     Fork(
         "More features than target rows, or sources at another scale?",
@@ -340,7 +342,7 @@ FORKS = (
         ),
     ),
     Fork(
-        "None of these: one number to predict, a linear model?",
+        "One number to predict, a linear model?",
         "UOWQRegressor",
         lambda: (
             "squared error relative to target-only ridge: "
