@@ -326,10 +326,13 @@ FORKS = (
     Fork(
         "Classes, and a linear model?",
         "L2SPClassifier",
-        lambda: "log-loss relative to target-only logistic regression: "
-        + ", ".join(f"{mean('l2sp_classes', CLASSES, group=g)} ({say})" for g, say in CLASS_GROUPS)
-        + f"; at worst {load('l2sp_classes')['bar']['worst']:.2f}",
-    ),
+        lambda: (
+            "log-loss relative to target-only logistic regression: "
+            + ", ".join(
+                f"{mean('l2sp_classes', CLASSES, group=g)} ({say})" for g, say in CLASS_GROUPS
+            )
+            + f"; at worst {load('l2sp_classes')['bar']['worst']:.2f}"
+        ),
     ),
     Fork(
         "More features than target rows, or sources at another scale?",
