@@ -64,10 +64,9 @@ comparisons = {
 # Pooling rows trusts everybody, and pays for it. The two methods that weigh their sources shrug at
 # hostile ones: a source that says the opposite of the target's own rows is easily found out.
 #
-# Useless sources are harder, if all are. They agree with one another that no feature matters much,
-# and 30 rows hardly suffice to contradict them. UOWQ then shrinks too far, and loses. L2-SP holds,
-# because it checks its sources against ridge on the target alone, by leave-one-out. If all your
-# sources may share one flaw, use :class:`skt.L2SPRidge`, or run :func:`skt.compare` first.
+# Useless sources are harder, if all are: they agree with one another that no feature matters much.
+# There the target's own rows have the last word. Left out one by one they are predicted better
+# without the sources, and both methods fall back on the target alone.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 for ax, how in zip(axes, ("shuffled", "turned_round"), strict=True):
