@@ -98,9 +98,9 @@ print(f"now {len(records)} records")
 
 # %%
 # The answer to the question. Noise in its features makes a source's slopes too flat. All sources
-# err the same way here, so that they confirm one another. Pooling pays for that. UOWQ and L2-SP gain
-# while the error is small; where it is large they come back towards the target alone, as far as the
-# target's 30 rows can tell that the sources are wrong.
+# err the same way here, so that they confirm one another. Pooling pays for that. UOWQ and L2-SP
+# gain while the error is small; where it is large they come back towards the target alone, as far
+# as the target's 30 rows can tell that the sources are wrong.
 
 display = StudyDisplay.from_study(summarize(records, baseline="target only"), "noise")
 labels = display.ax_.set(
