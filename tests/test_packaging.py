@@ -61,7 +61,9 @@ def test_installed_version_is_the_declared_one():
 
 def test_every_dependency_has_a_lower_bound():
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    assert not [line for group in groups for line in group if ">=" not in line]
+    own = f"{PROJECT['name']}["  # an extra that includes another
+    lines = [line for group in groups for line in group if not line.startswith(own)]
+    assert not [line for line in lines if ">=" not in line]
 
 
 def test_the_oldest_versions_are_tested():
