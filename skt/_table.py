@@ -214,10 +214,10 @@ def _note_missing(numbers):
 
 def _is_row_number(column):
     """Whether a column only counts the rows of the file, of which some may have been dropped."""
-    kinds = column.dtype.kind + column.index.dtype.kind
-    if len(column) < 2 or not set(kinds) <= set("iu"):
+    values, places = column.to_numpy(), column.index.to_numpy()
+    if len(values) < 2 or values.dtype.kind not in "iu" or places.dtype.kind not in "iu":
         return False
-    return bool(np.ptp(column.to_numpy() - column.index.to_numpy()) == 0)
+    return bool(np.ptp(values - places) == 0)
 
 
 def _numbers(frame, option="column"):

@@ -279,8 +279,9 @@ def test_risk_that_is_no_function_of_weights(stacked):
     est = UOWQRegressor().fit(X, y)
     with pytest.raises(ValueError, match="needs sources; this estimator was fitted without"):
         RiskCurveDisplay.from_estimator(est)
-    wide = np.random.default_rng(0).normal(size=(160, 30))
-    mirrored = wide.sum(axis=1) * np.where(np.arange(160) < 20, 1, -2)
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(160, 30))
+    mirrored = wide.sum(axis=1) * np.where(np.arange(160) < 20, 1, -2) + rng.normal(size=160)
     est.fit(wide, mirrored, sample_domain=np.where(np.arange(160) < 20, "target", "mirror"))
     assert est.source_scale_[0] < -1
     with pytest.raises(ValueError, match=r"has scaled its sources.*combination='scalar'"):
