@@ -314,7 +314,7 @@ FORKS = (
         "A model that is not linear (trees, networks)?",
         "SourceWeighted",
         lambda: (
-            "digits from MNIST, network, errors: "
+            "compare first, nothing checks the trained model. Digits from MNIST, network, errors: "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], UOWQ_ROWS)} weighted, "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], 'target only')} target only, "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], 'all rows')} all rows. Boosting that "
