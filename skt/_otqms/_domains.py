@@ -52,18 +52,22 @@ def split(X, y, sample_domain, sample_weight, family, target_response=None):
     return Domains(family, classes, list(source_rows), target_rows, drawn, rows, response)
 
 
-def warn_of_few_target_rows(target):
-    """Say so where the target's rows cannot tell how sources differ from it."""
+def doubts_of_few_rows(target):
+    """Return what to warn of where the target's rows cannot tell how sources differ from it."""
     if target.size >= 3 and np.ptp(target.Z, axis=0).any():
-        return
+        return []
     few = f"The target's {target.size:g} row{'s' * (target.size > 1)}"
-    warnings.warn(
+    return [
         f"{few} cannot tell slopes (fewer than three rows, or no feature varies), and so not which "
         "sources are like it: what is taken of them is hardly more than a guess. A few more "
-        "target rows would let the sources be checked; or give discrepancy= what is known.",
-        UserWarning,
-        stacklevel=5,
-    )
+        "target rows would let the sources be checked; or give discrepancy= what is known."
+    ]
+
+
+def warn(doubts, stacklevel):
+    """Warn the caller of fit; a fit that is repeated on folds says it once."""
+    for doubt in doubts:
+        warnings.warn(doubt, UserWarning, stacklevel=stacklevel + 1)
 
 
 def _imputed(X):

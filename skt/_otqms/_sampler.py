@@ -19,9 +19,10 @@ from ._domains import (
     check_arrays,
     check_option,
     discrepancy_of,
+    doubts_of_few_rows,
     is_number,
     split,
-    warn_of_few_target_rows,
+    warn,
 )
 
 SELECTIONS = ("random", "matched")
@@ -188,7 +189,9 @@ class OTQMSSampler(BaseEstimator):
             With the attributes above.
         """
         _refuse_pairs(X, y, sample_domain)
-        return self._choose(*check_arrays(self, X, y), sample_domain, sample_weight)
+        self._choose(*check_arrays(self, X, y), sample_domain, sample_weight)
+        warn(self._doubts, stacklevel=2)
+        return self
 
     def fit_resample(self, X, y, sample_domain=None):
         """Choose the rows and return them.
@@ -214,6 +217,7 @@ class OTQMSSampler(BaseEstimator):
         domains = split(X, y, sample_domain, sample_weight, self.family, target_response)
         self.source_names_, self.family_ = domains.names, domains.family
         self._classes = domains.classes
+        self._target_rows, self._doubts = domains.target_rows, []
         if domains.names:
             self._choose_from(domains)
         else:
@@ -224,7 +228,7 @@ class OTQMSSampler(BaseEstimator):
         return self
 
     def _choose_from(self, domains):
-        warn_of_few_target_rows(domains.rows[0])
+        self._doubts = doubts_of_few_rows(domains.rows[0])
         rng = check_random_state(self.random_state)
         sizes = self._sizes = np.array([len(rows) for rows in domains.source_rows])
         limits = self._limits(domains.names, sizes)
@@ -239,7 +243,7 @@ class OTQMSSampler(BaseEstimator):
             checked = self.min_samples == "auto"
             choice = row_choice.choose(measured, M, candidates, orders, none_too=checked)
         if not checked:
-            _warn_of_few(choice.quantities, len(measured.root), domains.names)
+            self._doubts += _doubts_of_few(choice.quantities, len(measured.root), domains.names)
         self._store(domains, M, choice)
 
     def _candidates(self, measured, M, sizes, costs, budget):
@@ -366,13 +370,13 @@ def _warn_of_no_domain():
     )
 
 
-def _warn_of_few(quantities, d, names):
+def _doubts_of_few(quantities, d, names):
+    """Return what to warn of where few rows are taken of a source."""
     few = [f"{name!r} ({m})" for name, m in zip(names, quantities, strict=True) if 0 < m < d]
-    if few:
-        warnings.warn(
-            f"Fewer rows than the {d} coefficients are taken of {', '.join(few)}: the formula "
-            "for their worth does not hold there, and the risk can exceed the target's own. "
-            f"Leave them out by min_samples={d}, or check the rows drawn by min_samples='auto'.",
-            UserWarning,
-            stacklevel=4,
-        )
+    if not few:
+        return []
+    return [
+        f"Fewer rows than the {d} coefficients are taken of {', '.join(few)}: the formula "
+        "for their worth does not hold there, and the risk can exceed the target's own. "
+        f"Leave them out by min_samples={d}, or check the rows drawn by min_samples='auto'."
+    ]

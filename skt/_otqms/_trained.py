@@ -2,31 +2,35 @@
 
 import numbers
 from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_X_y, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
-from skt._base import _refuse_pairs, small_blas
+from skt._base import _check_weight, _refuse_pairs, small_blas
 from skt._sklearn import num_samples, safe_indexing
 from skt.core import allocation, row_choice
 from skt.sources import split_domains
 
+from ._check import ALIKE, ALONE, Data, Rows, fit_clone, left_out, train
 from ._domains import (
     DISCREPANCIES,
     FAMILIES,
     check_arrays,
     check_option,
     discrepancy_of,
+    doubts_of_few_rows,
     is_number,
     split,
-    warn_of_few_target_rows,
+    warn,
 )
 from ._sampler import OTQMSSampler
+
+# Fewer target rows cannot tell which candidate is better.
+LEAST_ROWS = 4
 
 
 def _estimator_has(name):
@@ -43,6 +47,34 @@ class _Wrapped(MetaEstimatorMixin, BaseEstimator):
     """Behaves as its ``estimator`` in everything but the rows and weights it is trained on."""
 
     __metadata_request__fit = {"sample_domain": True}
+
+    def _fit(self, X, y, sample_domain, sample_weight):
+        """Train on what the sources are judged to be worth, if the estimator agrees."""
+        _refuse_pairs(X, y, sample_domain)
+        _check_cv(self.cv)
+        n = num_samples(X)
+        target, sources = split_domains(sample_domain, n)
+        self.source_names_, self.cv_losses_ = list(sources), {}
+        if not sources:
+            self.chosen_ = ALONE
+            self._store_no_sources(n)
+            self.estimator_ = fit_clone(self.estimator, X, y, sample_weight)
+            return self
+        weight = None if sample_weight is None else _check_weight(sample_weight, X, target, sources)
+        data = Data(X, y, np.asarray(sample_domain), weight)
+        proposal = self._propose(data)
+        self.chosen_ = self._judged
+        if self.cv is not None and np.sum(data.weight(target) > 0) >= LEAST_ROWS:
+            tried = left_out(
+                self.estimator, data, target, self.cv,
+                lambda rest: self._candidates(self._propose(rest), rest),
+            )  # fmt: skip
+            self.cv_losses_, self.chosen_ = tried.means, tried.best(self._judged)
+        self._store(proposal)
+        candidates = self._candidates(proposal, data)
+        self.estimator_ = train(self.estimator, data, candidates[self.chosen_])
+        warn(self._doubts(proposal), stacklevel=3)
+        return self
 
     def __sklearn_tags__(self):
         # Whatever the inner estimator is and can take, with rows of several domains too.
@@ -119,15 +151,28 @@ class SourceSampled(_Wrapped):
         outcomes replaced in the comparison by the estimator's predictions (the paper's dynamic
         version). Unsafe, and off: predictions move towards the sources that they are then
         compared with; measured in docs/otqms.md.
+    cv : int, splitter, iterable or None, default=5
+        Folds over the target's rows, of which each is predicted by the estimator trained on the
+        others, alone and with the rows that the sampler takes for them. Where the target alone
+        is better by half a standard error, it is trained alone: the sampler judges sources in a
+        simple model, and only the estimator itself can tell whether their rows do it good. A
+        number makes folds alike in outcomes. None trusts the sampler, and trains once instead of
+        ``2 cv + 1`` times. Without effect on fewer than four rows of the target.
 
     Attributes
     ----------
     estimator_ : estimator
         Trained.
+    chosen_ : {"target alone", "OTQMS's rows"}
+        What it was trained on.
+    cv_losses_ : dict of str to float
+        Mean loss of both on target rows left out: squared error, of several outputs in units of
+        their variance; for classes the squared error of the probabilities, or the share of wrong
+        classes where the estimator gives none. Empty where nothing was tried.
     sampler_ : OTQMSSampler
-        Fitted, if there were sources.
+        Fitted, if there were sources, whatever was chosen.
     source_names_, transfer_quantities_, sample_indices_, risk_, target_risk_
-        As in `OTQMSSampler`.
+        As in `OTQMSSampler`, of the rows trained on.
     source_weights_ : ndarray of shape (n_sources,)
         Part of each source's rows that was taken.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
@@ -168,10 +213,11 @@ class SourceSampled(_Wrapped):
     R2 0.72 -> 0.89
     """
 
-    def __init__(self, estimator, sampler=None, *, refresh=0):
+    def __init__(self, estimator, sampler=None, *, refresh=0, cv=5):
         self.estimator = estimator
         self.sampler = sampler
         self.refresh = refresh
+        self.cv = cv
 
     def fit(self, X, y, sample_domain=None, sample_weight=None):
         """Choose the rows and train the estimator on them.
@@ -193,20 +239,29 @@ class SourceSampled(_Wrapped):
             Trained.
         """
         self._check_parameters()
-        names = _source_names(X, y, sample_domain)
-        if not names:
-            self._store_all_rows(num_samples(X))
-            self.estimator_ = _train(self.estimator, X, y, sample_weight)
-            return self
-        self.sampler_ = self._sampler().fit(X, y, sample_domain, sample_weight)
-        self._train_on_chosen(X, y, sample_weight)
+        return self._fit(X, y, sample_domain, sample_weight)
+
+    _judged = "OTQMS's rows"
+
+    def _propose(self, data):
+        """Return the fitted sampler."""
+        sampler = self._sampler()
+        X, y = check_arrays(sampler, data.X, data.y)
+        sampler._choose(X, y, data.sample_domain, data.sample_weight)
+        target, _ = split_domains(data.sample_domain, num_samples(data.X))
         for _ in range(self.refresh):
-            target, _ = split_domains(sample_domain, num_samples(X))
-            response = _predicted_response(self.estimator_, safe_indexing(X, target), self.sampler_)
-            arrays = check_arrays(self.sampler_, X, y)
-            self.sampler_._choose(*arrays, sample_domain, sample_weight, response)
-            self._train_on_chosen(X, y, sample_weight)
-        return self
+            chosen = Rows.of(sampler.sample_indices_, data.sample_weight)
+            trained = train(self.estimator, data, chosen)
+            response = _predicted_response(trained, safe_indexing(data.X, target), sampler)
+            sampler._choose(X, y, data.sample_domain, data.sample_weight, response)
+        return sampler
+
+    def _candidates(self, sampler, data):
+        target, _ = split_domains(data.sample_domain, num_samples(data.X))
+        return {
+            name: Rows.of(rows, data.sample_weight)
+            for name, rows in ((ALONE, target), (self._judged, sampler.sample_indices_))
+        }
 
     def _check_parameters(self):
         if not is_number(self.refresh, numbers.Integral):
@@ -222,29 +277,28 @@ class SourceSampled(_Wrapped):
             sampler.set_params(family="logistic" if is_classifier(self.estimator) else "linear")
         return sampler
 
-    def _train_on_chosen(self, X, y, sample_weight):
-        sampler = self.sampler_
-        rows = sampler.sample_indices_
-        weight = None if sample_weight is None else safe_indexing(sample_weight, rows)
-        self.estimator_ = _train(
-            self.estimator, safe_indexing(X, rows), safe_indexing(y, rows), weight
-        )
-        self.source_names_ = sampler.source_names_
-        self.transfer_quantities_ = sampler.transfer_quantities_
-        self.source_weights_ = sampler.transfer_quantities_ / sampler._sizes
-        self.sample_indices_ = rows
-        self.risk_, self.target_risk_ = sampler.risk_, sampler.target_risk_
-        self.discrepancy_ = sampler.discrepancy_
-        gain = sampler.target_risk_ / max(sampler.risk_, 1e-300)
-        self.n_source_samples_ = sampler._sizes.astype(float)
-        self.n_target_samples_ = float(len(rows) - np.sum(sampler.transfer_quantities_))
-        self.effective_sample_size_ = self.n_target_samples_ * gain
+    def _doubts(self, sampler):
+        return sampler._doubts
+
+    def _store(self, sampler):
+        self.sampler_ = sampler
+        self.target_risk_, self.discrepancy_ = sampler.target_risk_, sampler.discrepancy_
+        n_0 = len(sampler.sample_indices_) - np.sum(sampler.transfer_quantities_)
+        self.n_target_samples_, self.n_source_samples_ = float(n_0), sampler._sizes.astype(float)
+        if self.chosen_ == ALONE:
+            self.transfer_quantities_ = np.zeros_like(sampler.transfer_quantities_)
+            self.sample_indices_, self.risk_ = sampler._target_rows, sampler.target_risk_
+        else:
+            self.transfer_quantities_ = sampler.transfer_quantities_
+            self.sample_indices_, self.risk_ = sampler.sample_indices_, sampler.risk_
+        self.source_weights_ = self.transfer_quantities_ / sampler._sizes
+        self.effective_sample_size_ = n_0 * self.target_risk_ / max(self.risk_, 1e-300)
         self.source_effective_sample_size_ = allocation.effective_parts(
             self.effective_sample_size_, self.n_target_samples_, self.transfer_quantities_
         )
 
-    def _store_all_rows(self, n_samples):
-        self.source_names_, self.source_weights_ = [], np.zeros(0)
+    def _store_no_sources(self, n_samples):
+        self.source_weights_ = np.zeros(0)
         self.transfer_quantities_ = np.zeros(0, dtype=np.intp)
         self.sample_indices_ = np.arange(n_samples)
         self.discrepancy_ = np.zeros((0, 0))
@@ -256,14 +310,19 @@ class SourceSampled(_Wrapped):
 class SourceWeighted(_Wrapped):
     """Train any estimator that takes ``sample_weight`` on all rows, sources by UOWQ's weights.
 
-    Every row of source i gets the weight that minimises
+    UOWQ gives every row of source i the weight that minimises
 
         [n_0 + sum_i w_i^2 n_i + (wn)' M (wn)] / (n_0 + sum_i w_i n_i)^2
 
     a target row having weight 1, with M the discrepancies of coefficients in a linear, logistic
     or Poisson model, estimated by empirical Bayes with the James-Stein guard. Throwing rows
     away can only lose: prefer this to ``SourceSampled`` unless training on all rows is too
-    expensive. Without sources it is the estimator, trained on all rows.
+    expensive.
+
+    These weights are right for such a model. Whether they are for the estimator is tried on target
+    rows left out: it is trained on the target alone, or on all rows alike (which helps models that
+    tell domains apart by their features), where that predicts them better. Without sources it is
+    the estimator, trained on all rows.
 
     Parameters
     ----------
@@ -275,17 +334,28 @@ class SourceWeighted(_Wrapped):
         classifier, else "linear".
     discrepancy : {"eb", "plugin"} or array of shape (n_sources, n_sources), default="eb"
         As in `OTQMSSampler`.
+    cv : int, splitter, iterable or None, default=5
+        Folds over the target's rows for that. The target alone must be better than UOWQ's weights
+        by half a standard error of the difference, all rows alike by one and a half. A number
+        makes folds alike in outcomes. None trusts UOWQ's weights, and trains once instead of
+        ``3 cv + 1`` times. Without effect on fewer than four rows of the target.
 
     Attributes
     ----------
     estimator_ : estimator
         Trained.
+    chosen_ : {"target alone", "UOWQ's weights", "all rows alike"}
+        What it was trained on.
+    cv_losses_ : dict of str to float
+        Mean loss of each on target rows left out: squared error, of several outputs in units of
+        their variance; for classes the squared error of the probabilities, or the share of wrong
+        classes where the estimator gives none. Empty where nothing was tried.
     source_names_ : list of str
         Names of the sources, in the order of their labels.
     source_weights_ : ndarray of shape (n_sources,)
-        Weight of a row of each source.
+        Weight of a row of each source: zeros, UOWQ's or ones.
     effective_sample_size_ : float
-        Target rows that would be as good as all rows with these weights.
+        Target rows that would be as good as all rows with these weights, in the family.
     source_effective_sample_size_ : ndarray of shape (n_sources,)
         Target rows that each source adds to it.
     n_target_samples_ : float
@@ -333,10 +403,11 @@ class SourceWeighted(_Wrapped):
     accuracy 0.73 -> 0.79
     """
 
-    def __init__(self, estimator, *, family="auto", discrepancy="eb"):
+    def __init__(self, estimator, *, family="auto", discrepancy="eb", cv=5):
         self.estimator = estimator
         self.family = family
         self.discrepancy = discrepancy
+        self.cv = cv
 
     def fit(self, X, y, sample_domain=None, sample_weight=None):
         """Weigh the sources and train the estimator.
@@ -356,64 +427,84 @@ class SourceWeighted(_Wrapped):
         check_option("family", self.family, ("auto", *FAMILIES))
         if isinstance(self.discrepancy, str):
             check_option("discrepancy", self.discrepancy, DISCREPANCIES)
-        self.source_names_ = _source_names(X, y, sample_domain)
-        self.source_weights_, self.discrepancy_ = np.zeros(0), np.zeros((0, 0))
-        self.effective_sample_size_ = self.n_target_samples_ = float(num_samples(X))
-        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
-        self.source_noise_ratio_ = np.zeros(0)
-        if self.source_names_:
-            sample_weight = self._weigh(X, y, sample_domain, sample_weight)
-        self.estimator_ = _train(self.estimator, X, y, sample_weight)
-        return self
+        return self._fit(X, y, sample_domain, sample_weight)
 
-    def _weigh(self, X, y, sample_domain, sample_weight):
-        """Choose the weights of the sources; return those of all rows."""
+    _judged = "UOWQ's weights"
+
+    def _propose(self, data):
+        """Return UOWQ's weights, and what they were computed from."""
         family = self.family
         if family == "auto":
             family = "logistic" if is_classifier(self.estimator) else "linear"
         X, y = check_X_y(
-            X, y, dtype=np.float64, ensure_all_finite="allow-nan", multi_output=True, estimator=self
+            data.X,
+            data.y,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            multi_output=True,
+            estimator=self,
         )
-        domains = split(X, y, sample_domain, sample_weight, family)
-        warn_of_few_target_rows(domains.rows[0])
+        domains = split(X, y, data.sample_domain, data.sample_weight, family)
         with small_blas(X.shape[1]):
             measured = row_choice.measure(FAMILIES[family], domains.rows)
-            self.discrepancy_ = discrepancy_of(self.discrepancy, measured, domains.names)
-            self.source_weights_, risk = row_choice.source_weights(measured, self.discrepancy_)
-        self.n_target_samples_, self.n_source_samples_ = float(measured.n[0]), measured.n[1:]
-        self.source_noise_ratio_ = measured.noise[1:]
-        self.effective_sample_size_ = 1 / risk
-        self.source_effective_sample_size_ = allocation.effective_parts(
-            1 / risk, self.n_target_samples_, self.source_weights_ * self.n_source_samples_
-        )
-        weight = np.ones(len(X)) if sample_weight is None else np.array(sample_weight, dtype=float)
-        for rows, w in zip(domains.source_rows, self.source_weights_, strict=True):
+            M = discrepancy_of(self.discrepancy, measured, domains.names)
+            weights, _ = row_choice.source_weights(measured, M)
+        doubts = doubts_of_few_rows(domains.rows[0])
+        return Proposal(weights, M, measured.n, measured.noise, doubts)
+
+    def _candidates(self, proposal, data):
+        target, sources = split_domains(data.sample_domain, num_samples(data.X))
+        every = np.arange(num_samples(data.X))
+        weight = data.weight(every)
+        for rows, w in zip(sources.values(), proposal.weights, strict=True):
             weight[rows] *= w
-        return weight
+        used = [rows for rows, w in zip(sources.values(), proposal.weights, strict=True) if w > 0]
+        rows = np.sort(np.concatenate([target, *used]))
+        return {
+            ALONE: Rows.of(target, data.sample_weight),
+            self._judged: Rows(rows, weight[rows]),
+            ALIKE: Rows.of(every, data.sample_weight),
+        }
 
+    def _doubts(self, proposal):
+        return proposal.doubts
 
-def _train(estimator, X, y, sample_weight):
-    """Return a trained clone."""
-    estimator = clone(estimator)
-    if sample_weight is None:
-        return estimator.fit(X, y)
-    last, path = estimator, []
-    while isinstance(last, Pipeline):
-        name, last = last.steps[-1]
-        path.append(name)
-    if not has_fit_parameter(last, "sample_weight"):
-        raise TypeError(
-            f"{type(last).__name__}.fit takes no sample_weight; SourceSampled, without "
-            "sample_weight, trains any estimator."
+    def _store(self, proposal):
+        n, noise = proposal.n, proposal.noise
+        constant = {ALONE: 0.0, self._judged: proposal.weights}.get(self.chosen_, 1.0)
+        self.source_weights_ = constant * np.ones(len(n) - 1)
+        self.discrepancy_ = proposal.M
+        self.n_target_samples_, self.n_source_samples_ = float(n[0]), n[1:]
+        self.source_noise_ratio_ = noise[1:]
+        shares = allocation.shares_from_weights(self.source_weights_, n)
+        self.effective_sample_size_ = 1 / allocation.share_risk(shares, n / noise, proposal.M)
+        self.source_effective_sample_size_ = allocation.effective_parts(
+            self.effective_sample_size_, self.n_target_samples_, self.source_weights_ * n[1:]
         )
-    routed = get_config()["enable_metadata_routing"]
-    keyword = "sample_weight" if routed else "__".join([*path, "sample_weight"])
-    return estimator.fit(X, y, **{keyword: sample_weight})
+
+    def _store_no_sources(self, n_samples):
+        self.source_weights_, self.discrepancy_ = np.zeros(0), np.zeros((0, 0))
+        self.effective_sample_size_ = self.n_target_samples_ = float(n_samples)
+        self.source_effective_sample_size_ = self.n_source_samples_ = np.zeros(0)
+        self.source_noise_ratio_ = np.zeros(0)
 
 
-def _source_names(X, y, sample_domain):
-    _refuse_pairs(X, y, sample_domain)
-    return list(split_domains(sample_domain, num_samples(X))[1])
+class Proposal(NamedTuple):
+    """UOWQ's weights of the sources, and what they were computed from; target first."""
+
+    weights: np.ndarray  # (K,)
+    M: np.ndarray  # (K, K)
+    n: np.ndarray  # (K+1,) rows, counted by their weights
+    noise: np.ndarray  # (K+1,) variances relative to the target's
+    doubts: list  # of str, to warn of
+
+
+def _check_cv(cv):
+    if isinstance(cv, numbers.Integral) and (isinstance(cv, bool) or cv < 2):
+        raise ValueError(
+            "cv must be a whole number >= 2, a splitter, an iterable of splits, or None (nothing "
+            f"is tried); got {cv!r}."
+        )
 
 
 def _predicted_response(estimator, X, sampler):

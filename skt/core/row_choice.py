@@ -14,7 +14,8 @@ The model in which domains are compared (the family) is linear, logistic or Pois
 estimator is trained on the rows in the end; it decides from whom, not what is predicted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,7 +229,11 @@ def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) 
     scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
     spread = [part.information for part in parts]
     penalties = np.where(np.arange(len(domains)) == 0, penalty, 0.0)
-    return _compare(family, Fits(scaled, theta, parts, spread, noise, df, penalties), J)
+    fits = Fits(scaled, theta, parts, spread, noise, df, penalties)
+    if penalty == 0:
+        return _compare(family, fits, J)
+    target = given[0]._replace(Y=given[0].Y / unit)
+    return _compare(family, fits, J, partial(_differences_of_rows, target))
 
 
 def _target_penalty(target: Rows) -> float:
@@ -269,10 +274,15 @@ def _noise(
     return np.sqrt(pooled * v[0]), v / v[0], target_df
 
 
-def _compare(family: glm.Family, fits: Fits, J: Array) -> Measured:
+def _compare(
+    family: glm.Family,
+    fits: Fits,
+    J: Array,
+    differences: Callable[[Array, Fits], tuple[Array, Array]] | None = None,
+) -> Measured:
     """Return what is known of the domains, in the metric of J."""
     root = _root(J)
-    D, v = _differences(root, fits)
+    D, v = (differences or _differences)(root, fits)
     return Measured(
         family,
         fits.domains,
@@ -311,6 +321,28 @@ def _differences(root: Array, fits: Fits) -> tuple[Array, Array]:
         for c, solver, products in zip(stretch, solvers[1:], fits.spread[1:], strict=True)
     ]
     return _compressed(D, d), np.array(v) / d
+
+
+def _differences_of_rows(target: Rows, root: Array, fits: Fits) -> tuple[Array, Array]:
+    """Return differences as residuals of the target's rows under each source's fit.
+
+    For a target with fewer rows than coefficients, whose own fit has to be penalised: it may see
+    next to nothing, and what is not seen would pass for being alike. A residual of source i has
+    the covariance ``1 + p M_ij + (i = j) z' C_i z`` with that of source j, so that rows of
+    ``residual / sqrt(p)`` (n_0 q, K) take the place of the rows of whitened coefficients.
+    """
+    q = target.Y.shape[1]
+    p, P = len(root) / q, len(root)
+    B = fits.theta[1:].reshape(len(fits.theta) - 1, -1, q)
+    residual = target.Y - target.Z @ B  # (K, n_0, q)
+    D = (np.sqrt(target.weight)[:, None] * residual).reshape(len(B), -1).T / np.sqrt(p)
+    v = [
+        _noise_in(root, _Solver(part.information, penalty), products) / P
+        for part, penalty, products in zip(
+            fits.parts[1:], fits.penalties[1:], fits.spread[1:], strict=True
+        )
+    ]
+    return D, np.array([1 / p, *v])
 
 
 def _seen_size(S: Array) -> float:
