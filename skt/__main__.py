@@ -21,7 +21,6 @@ OPTIONS = {
     "target_size": "--target-size",
     "methods": "--methods",
     "estimator": "--estimator",
-    "n_jobs": "--jobs",
     "out": "--out",
 }
 
@@ -121,7 +120,7 @@ def _add_study_options(add):
     )
     add("--seed", type=_at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
     add("--out", type=Path, metavar="DIR", help="write tables, report.html and figures there")
-    add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+    add("--jobs", type=_jobs, metavar="N", help="processes (default: 1; -1: all cores)")
 
 
 def _add_reproduce(commands):
@@ -138,7 +137,7 @@ def _add_reproduce(commands):
         "so many that it takes minutes on two cores)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write records, table and figure there; a study "
         "that was interrupted goes on from its records")  # fmt: skip
-    add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+    add("--jobs", type=_jobs, metavar="N", help="processes (default: 1; -1: all cores)")
 
 
 def _at_least(smallest):
@@ -150,6 +149,12 @@ def _at_least(smallest):
         return int(text)
 
     return number
+
+
+def _jobs(text):
+    if not text.lstrip("-").isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number other than 0, not {text!r}")
+    return int(text)
 
 
 # Commands -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from skt import as_sample_domain, compare
 from skt.__main__ import main
 from skt.sources import split_domains
 
@@ -53,6 +54,17 @@ def test_one_target(run, frame):
     assert float(loss_line(out).split()[4]) > 0  # the ratio
     assert "target-only ridge's error" in out or "No method beats" in out
     assert "error:" not in err
+
+
+def test_command_and_function_agree(run, frame, tmp_path):
+    run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
+    X = frame[["age", "bmi", "dose"]].assign(sex=(frame["sex"] == "m").astype(float))
+    domain = as_sample_domain(frame["country"], target="FR")
+    options = {"methods": ["pooled ridge"], "n_repeats": 3, "progress": False}
+    expected = compare(X, frame["outcome"], domain, **options).summary
+    with (tmp_path / "out" / "table.csv").open() as file:
+        for row, mine in zip(csv.DictReader(file), expected, strict=True):
+            assert row == {key: str(value) for key, value in mine.items()}
 
 
 def test_an_estimator_of_scikit_learn(run, frame):
@@ -259,7 +271,6 @@ WRONG = {
         "--target-size must be a whole number from 2 to 38, since 'FR' has 40 rows",
     ),
     "too many target rows for any": (["--target-size", "99"], "error: --target-size must be"),
-    "no process": (["--jobs", "0"], "--jobs"),
     "column twice": (["--target-column", "outcome"], "names the same column twice"),
     "unknown column": (
         ["--target-column", "outcom"],
@@ -355,6 +366,7 @@ def test_columns_that_are_not_said(run, frame, tmp_path, capsys):
     [
         (["--repeats", "1"], "--repeats: must be a whole number of at least 2, not '1'"),
         (["--seed", "x"], "--seed: must be a whole number of at least 0, not 'x'"),
+        (["--jobs", "0"], "--jobs: must be a whole number other than 0, not '0'"),
         (["--target-col", "y"], "unrecognized arguments: --target-col"),
     ],
 )

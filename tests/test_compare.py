@@ -128,10 +128,14 @@ class _Perturbed(RegressorMixin, BaseEstimator):
 
 
 def test_loss_of_the_mean_is_one():
-    mean = {"mean": DummyRegressor()}
-    assert row(run(*ALIKE, methods=mean, n_repeats=200), "mean")["mean"] == pytest.approx(
-        1, abs=0.01
-    )
+    comparison = run(*ALIKE, methods={"mean": DummyRegressor()}, n_repeats=200)
+    losses = [
+        r["value"] for r in comparison.records if (r["method"], r["metric"]) == ("mean", "loss")
+    ]
+    # Over all splits it is one exactly; these are some of them.
+    error = np.std(losses) / np.sqrt(len(losses))
+    assert error < 0.02
+    assert np.mean(losses) == pytest.approx(1, abs=3 * error)
 
 
 def test_loss_stays_finite_where_two_rows_test():
@@ -154,9 +158,9 @@ def test_records_hold_paired_losses_of_every_repeat():
 
 
 def test_errors_do_not_vanish_with_more_repeats():
-    few, many = (run(*ALIKE, n_repeats=n, methods=["pooled ridge"]) for n in (10, 160))
+    few, many = (run(*ALIKE, n_repeats=n, methods=["pooled ridge"]) for n in (40, 160))
     errors = [row(c, "pooled ridge")["difference_error"] for c in (few, many)]
-    assert errors[1] > errors[0] / 4 * 2
+    assert errors[1] > 0.7 * errors[0]  # of splits alone it would be half
 
 
 def test_only_target_rows_test_and_all_source_rows_train():
@@ -359,6 +363,30 @@ def test_chosen_targets_have_the_splits_of_all_in_turn():
     every, chosen = in_turn(codes), in_turn(codes, targets=[8])
     assert (every.targets, chosen.targets) == (["7", "8", "9"], ["8"])
     assert chosen.by_target == [r for r in every.by_target if r["target"] == "8"]
+
+
+def test_splits_do_not_depend_on_names():
+    X, y, label = ALIKE
+    methods = {"forest": RandomForestRegressor(n_estimators=3), "pooled": pooled_ridge()}
+    plain = run(X, y, label, methods=methods)
+    renamed = np.select([label == "target", label == "s1"], ["Zürich", "Bern"], "Basel")
+    options = {"methods": methods, "n_repeats": 10, "target_size": 10, "progress": False}
+    each = compare_each(X, y, renamed, targets=["Zürich"], **options)
+    assert each.summary == plain.summary
+    in_turn = compare_each(X, y, renamed, **options)
+    assert [r for r in in_turn.by_target if r["target"] == "Zürich"] == each.by_target
+
+
+def test_splits_do_not_depend_on_the_order_of_other_domains():
+    X, y, label = ALIKE
+    sources_first = np.argsort(label == "target", kind="stable")
+    plain, moved = run(X, y, label), run(*(each[sources_first] for each in (X, y, label)))
+    for before, after in zip(plain.summary, moved.summary, strict=True):
+        assert before["ratio"] == pytest.approx(after["ratio"], rel=1e-6)
+
+
+def pooled_ridge():
+    return _compare.FitOn(RidgeCV(), rows="all")
 
 
 def test_missing_and_unknown_domains():
