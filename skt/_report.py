@@ -108,24 +108,24 @@ def _of_classes(comparison):
 
 
 def _loss_table(comparison):
-    columns = COLUMNS | (ACCURACY if _of_classes(comparison) else {})
+    heads, keys = zip(*COLUMNS, *(ACCURACY if _of_classes(comparison) else ()), strict=True)
     rows = [
-        [row["method"], *(_cell(row, key, comparison.baseline) for key in columns.values())]
+        [row["method"], *(_cell(row, key, comparison.baseline) for key in keys)]
         for row in comparison.summary
     ]
-    return [["method", *(name.strip() for name in columns)], *rows]
+    return [["method", *heads], *rows]
 
 
-# Heads, of which two are the same, and keys of the summary.
-COLUMNS = {
-    "loss": "mean",
-    "+/-": "standard_error",
-    "ratio": "ratio",
-    "+/- ": "ratio_error",
-    "from": "ratio_low",
-    "to": "ratio_high",
-}
-ACCURACY = {"accuracy": "accuracy"}
+# Heads of columns and keys of the summary.
+COLUMNS = (
+    ("loss", "mean"),
+    ("+/-", "standard_error"),
+    ("ratio", "ratio"),
+    ("+/-", "ratio_error"),
+    ("from", "ratio_low"),
+    ("to", "ratio_high"),
+)
+ACCURACY = (("accuracy", "accuracy"),)
 
 
 def _cell(row, key, baseline):

@@ -75,7 +75,7 @@ for ax, how in zip(axes, ("shuffled", "turned_round"), strict=True):
             next(row for row in comparisons[how, number].summary if row["method"] == name)
             for number in NUMBERS
         ]
-        errors = [2 * row["difference_error"] * row["ratio"] / row["mean"] for row in rows]
+        errors = [2 * row["ratio_error"] for row in rows]
         ratios = [row["ratio"] for row in rows]
         ax.errorbar(NUMBERS, ratios, errors, marker=mark, color=color, capsize=3, label=name)
     ax.axhline(1, color="0.4", linestyle="--", linewidth=1)

@@ -70,7 +70,7 @@ class ComparisonDisplay(LinesDisplay):
             _draw_estimate(ax, row, *estimate)
         self._label_lines(ax, self.methods)
         _spread_out(ax, self.ratios)
-        ax.set_xlabel(f"loss relative to {self.baseline}; bars: 95 % intervals")
+        ax.set_xlabel(f"loss relative to {self.baseline}; bars: joint 95 % intervals")
         _mark_sides(ax)
 
 
