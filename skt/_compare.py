@@ -248,7 +248,7 @@ class TargetTask:
     def _test_rows(self, target, rng):
         """Return the rows that are left when every class has given its part for training."""
         parts = [target]
-        if self.kind is CLASSIFICATION:
+        if self.kind.classes:
             parts = [target[self.y[target] == each] for each in np.unique(self.y[target])]
         sizes = shares(np.array([len(part) for part in parts]), self.target_size)
         return np.concatenate(
@@ -306,7 +306,7 @@ def _trouble(name, y_target, kind):
             f"{MIN_TEST_ROWS} to test, but {name!r} has {len(y_target)}; without held-out rows "
             "there is no way to measure whether borrowing helps."
         )
-    if kind is REGRESSION:
+    if not kind.classes:
         constant = np.any(np.ptp(y_target, axis=0) == 0)
         return _nothing_to_predict(name) if constant else ""
     classes, counts = np.unique(y_target, return_counts=True)
@@ -331,7 +331,7 @@ def _checked_size(name, target_size, y_target, kind):
     if target_size is None:
         return min(max(len(y_target) // 2, smallest), largest)
     if not isinstance(target_size, Integral) or not smallest <= target_size <= largest:
-        of_each = ", at least one of each class" if kind is CLASSIFICATION else ""
+        of_each = ", at least one of each class" if kind.classes else ""
         raise ValueError(
             f"target_size must be a whole number from {smallest} to {largest}, since "
             f"{name!r} has {len(y_target)} rows and {left} must stay for testing{of_each}; "
@@ -342,7 +342,7 @@ def _checked_size(name, target_size, y_target, kind):
 
 def _least_rows(y_target, kind):
     """Return the fewest rows to train and to test: of classes one of each at least."""
-    n_classes = len(np.unique(y_target)) if kind is CLASSIFICATION else 0
+    n_classes = len(np.unique(y_target)) if kind.classes else 0
     return max(MIN_TRAIN_ROWS, n_classes), max(MIN_TEST_ROWS, n_classes)
 
 

@@ -123,6 +123,7 @@ class Kind:
     """What numbers and classes differ in."""
 
     name: str
+    classes: bool
     estimators: str  # what scikit-learn calls those for it
     alone: str  # the registered method that borrows nothing
     loss: str  # what a verdict calls the loss
@@ -134,6 +135,7 @@ class Kind:
 
 REGRESSION = Kind(
     name="regression",
+    classes=False,
     estimators="regressor",
     alone="target-only ridge",
     loss="error",
@@ -150,6 +152,7 @@ REGRESSION = Kind(
 )
 CLASSIFICATION = Kind(
     name="classification",
+    classes=True,
     estimators="classifier",
     alone="target-only logistic",
     loss="log loss",

@@ -298,13 +298,12 @@ def _named(estimator, kind):
 def _check_kind(what, estimator, kind):
     """Refuse what predicts numbers where classes are wanted, or classes without probabilities."""
     name = type(estimator).__name__
-    classes = kind is CLASSIFICATION
-    if (is_regressor if classes else is_classifier)(estimator):
+    if (is_regressor if kind.classes else is_classifier)(estimator):
         raise ValueError(
             f"{what} must be a {kind.estimators}, since {_OUTCOMES[kind.name]}; {name} is not. "
             f"{_OTHERWISE[kind.name]}"
         )
-    if classes and not hasattr(estimator, "predict_proba"):
+    if kind.classes and not hasattr(estimator, "predict_proba"):
         raise ValueError(
             f"{what} must have predict_proba, since classes are compared by their log loss; {name} "
             "has none. Choose another, or wrap it in sklearn.calibration.CalibratedClassifierCV."

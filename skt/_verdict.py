@@ -46,7 +46,7 @@ def verdict(rows, losses, t, setting):
         return f"Nothing to compare: no method but {setting.baseline} was fitted."
     helpful = [row for row in rows if row["ratio_high"] < 1]
     harmful = [row for row in rows if row["ratio_low"] > 1]
-    undecided = [row for row in rows if row["ratio_low"] <= 1 <= row["ratio_high"]]
+    undecided = [row for row in rows if row not in helpful and row not in harmful]
     # A method that is better on average but uncertain must not hide one that surely helps.
     best = min(helpful or undecided or rows, key=lambda row: row["difference"])
     others = [row for row in rows if row is not best]

@@ -546,6 +546,11 @@ def test_verdict_on_too_few_rows():
     assert "a may lower or raise alone's error by any amount" in unbounded
 
 
+def test_an_interval_that_is_not_known_decides_nothing():
+    text = verdict((0.9, math.nan, math.nan))
+    assert "to tell: a may lower or raise alone's error by any amount (ratio 0.90)" in text
+
+
 def test_verdict_on_too_few_splits():
     text = verdict((0.9, 0.7, 1.1), by_rows=0.01)
     assert text.startswith("Too few splits to tell: a")
@@ -740,6 +745,13 @@ def test_rare_classes_are_in_every_split():
         assert len(train) == 10
     comparison = run(X, y, label, methods=None, n_repeats=2)
     assert not comparison.failures
+
+
+def test_two_processes_give_the_same_splits_of_classes():
+    X, y, label = ALIKE
+    options = {"methods": ["pooled logistic"], "n_repeats": 2}
+    one, two = (run(X, classes(y), label, n_jobs=n, **options) for n in (1, 2))
+    assert one.summary == two.summary
 
 
 @pytest.mark.parametrize(
