@@ -42,6 +42,8 @@ def main(argv=None):
 
 def _in_options(message):
     """One line, in the words of the command line."""
+    for kind in (REGRESSION.name, CLASSIFICATION.name):
+        message = message.replace(f"task={kind!r}", f"--task {kind}")
     first, _, rest = " ".join(message.split()).partition(" ")
     return f"{OPTIONS.get(first, first)} {rest}"
 

@@ -52,7 +52,8 @@ def verdict(rows, losses, t, setting):
     others = [row for row in rows if row is not best]
     if helpful:
         close = [row for row in others if not _is_worse(losses, row, best, t)]
-        return f"Transfer helps: {_change(best, setting)}{_equals(close)}{_hurts(harmful)}."
+        change = f"{_change(best, setting)}{_useless(best)}"
+        return f"Transfer helps: {change}{_equals(close)}{_hurts(harmful)}."
     if not undecided:
         return f"Transfer hurts: even {_change(best, setting)}."
     if _is_narrow(best):
@@ -122,6 +123,11 @@ def _change(row, setting):
         f"{row['method']} {verb} {setting.baseline}'s {setting.loss} by "
         f"{abs(1 - row['ratio']) * 100:.0f} % ({_interval(row)}){_with(setting)}"
     )
+
+
+def _useless(row):
+    """A gain on a model that is worse than none may not be worth having."""
+    return f", but is worse than no model (loss {row['mean']:.2f})" if row["mean"] > 1 else ""
 
 
 def _no_difference(row, setting):

@@ -105,6 +105,10 @@ def test_two_numbers_are_classes_unless_said(run, frame):
     _, out, _ = run(frame, "--target", "FR", "--task", "regression")
     assert "Note: outcome" not in out
     assert loss_line(out)
+    _, _, err = run(frame, "--target", "FR", "--estimator", "Ridge")
+    assert (
+        "--estimator must be a classifier, since y holds classes; Ridge is not. --task reg" in err
+    )
     booleans = frame.assign(outcome=frame["outcome"] == 1)
     code, out, _ = run(booleans, "--target", "FR", "--methods", "pooled logistic")
     assert code == 0

@@ -487,7 +487,7 @@ def test_intervals_are_wider_where_more_methods_are_tried():
 # Verdicts -----------------------------------------------------------------------------------
 
 
-def verdict(*ratios, n_rows=60, n_targets=1, by_rows=0.03):
+def verdict(*ratios, n_rows=60, n_targets=1, by_rows=0.03, alone=0.6):
     """Verdict on methods a, b, ... with these ratios and ends of intervals."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=n_rows)
@@ -496,6 +496,7 @@ def verdict(*ratios, n_rows=60, n_targets=1, by_rows=0.03):
     for name, (ratio, low, high) in zip("abc", ratios, strict=False):
         losses[name] = fits_of(ratio + noise)
         figures = {"ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": ratio - 1}
+        figures["mean"] = alone * ratio
         rows.append({"method": name} | figures)
     setting = Setting("alone", "error", [20] * n_targets, n_rows, len(rows))
     return _verdict.verdict(rows, losses, 2.0, setting)
@@ -520,6 +521,11 @@ def test_verdict_on_help_and_harm():
 
 def test_a_sure_gain_is_not_hidden_by_a_larger_one_that_is_unsure():
     assert verdict((0.7, 0.4, 1.1), (0.9, 0.85, 0.95)).startswith("Transfer helps: b lowers")
+
+
+def test_a_gain_on_a_model_that_is_worse_than_none_is_called_so():
+    text = verdict((0.8, 0.7, 0.9), alone=2.0)
+    assert text.endswith("with 20 target rows, but is worse than no model (loss 1.60).")
 
 
 def test_verdict_on_no_clear_difference():
