@@ -298,7 +298,9 @@ def _named(estimator, kind):
 def _check_kind(what, estimator, kind):
     """Refuse what predicts numbers where classes are wanted, or classes without probabilities."""
     name = type(estimator).__name__
-    if (is_regressor if kind.classes else is_classifier)(estimator):
+    is_other = is_regressor if kind.classes else is_classifier
+    # What does not say what it is, is taken as it comes.
+    if hasattr(estimator, "__sklearn_tags__") and is_other(estimator):
         raise ValueError(
             f"{what} must be a {kind.estimators}, since {_OUTCOMES[kind.name]}; {name} is not. "
             f"{_OTHERWISE[kind.name]}"

@@ -244,6 +244,28 @@ def test_estimators_without_domains_see_target_rows_only():
     assert row(run(*OPPOSITE, methods=least_squares), "least squares")["ratio"] < 2
 
 
+def test_an_estimator_that_does_not_say_what_it_is():
+    comparison = run(*ALIKE, methods={"bare": _Bare()}, n_repeats=2)
+    assert not comparison.failures
+
+
+class _Bare:
+    """Has what is needed to be cloned, fitted and asked, and nothing else of scikit-learn."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self):
+        return self
+
+    def fit(self, X, y):
+        self.mean_ = y.mean()
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
 def test_one_line_joins_the_registry(monkeypatch):
     joined = (
         *METHODS[:2],
