@@ -55,6 +55,8 @@ def of_targets(losses, targets):
 
 def estimate(*methods):
     """Return means over the splits in which all were fitted, every target counting the same."""
+    # Targets count as independent. Those of equally many rows train on the same positions, which
+    # matters only where rows are in order, and then little: splits are many.
     parts = [_of_target(fits) for fits in zip(*(each.values() for each in methods), strict=True)]
     means, by_splits, by_rows = (np.array(each) for each in zip(*parts, strict=True))
     number = len(parts) ** 2
