@@ -58,6 +58,12 @@ class Comparison:
     verdict : str
         One or two sentences: transfer helps, hurts, makes no clear difference (its interval
         within 10 % of the baseline), or there are too few rows, or splits, to tell.
+
+    Notes
+    -----
+    A row trains in many splits, which makes these more alike than the errors know. In two simulated
+    designs with three methods the intervals held together on 92 (60 target rows) and 94 (24 rows)
+    of 100 data sets instead of 95, with a standard error of 3.
     """
 
     def __init__(self, records, tasks, kind, baseline):

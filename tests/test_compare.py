@@ -506,6 +506,21 @@ def test_intervals_are_wider_where_more_methods_are_tried():
     assert row(one, "pooled ridge")["ratio_high"] < row(three, "pooled ridge")["ratio_high"]
 
 
+@pytest.mark.slow
+def test_intervals_of_all_methods_hold_together():
+    """Of 95 % nominally; the true ratios are those of the means over all data sets."""
+    few = {"target_size": 10, "n_repeats": 15}
+    data = [domains([1.0, 0.5], [24, 150], seed=5000 + k, noise=3.0) for k in range(100)]
+    rows = np.array(
+        [[list(row.values())[3:] for row in run(*each, **few).summary] for each in data]
+    )
+    keys = list(run(*data[0], **few).summary[0])[3:]
+    mean, low, high = (rows[:, :, keys.index(k)] for k in ("mean", "ratio_low", "ratio_high"))
+    true = mean.mean(axis=0) / mean[:, 0].mean()
+    held = np.all((low <= true) & (true <= high), axis=1, where=np.arange(4) > 0)
+    assert 0.9 <= held.mean() <= 0.99
+
+
 # Verdicts -----------------------------------------------------------------------------------
 
 
