@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from skt import reproductions
-from skt._compare import METHODS, compare_each
+from skt._compare import compare_each
+from skt._losses import CLASSIFICATION, REGRESSION
+from skt._methods import METHODS
 from skt._report import LINE, setting, text_report, write_report
 from skt._table import InputError, diabetes, read_table
 
@@ -19,9 +21,9 @@ DEMO_TARGET_SIZE = 30
 OPTIONS = {
     "target": "--target",
     "target_size": "--target-size",
+    "y": "the outcome",
     "methods": "--methods",
     "estimator": "--estimator",
-    "n_jobs": "--jobs",
     "out": "--out",
 }
 
@@ -40,6 +42,8 @@ def main(argv=None):
 
 def _in_options(message):
     """One line, in the words of the command line."""
+    for kind in (REGRESSION.name, CLASSIFICATION.name):
+        message = message.replace(f"task={kind!r}", f"--task {kind}")
     first, _, rest = " ".join(message.split()).partition(" ")
     return f"{OPTIONS.get(first, first)} {rest}"
 
@@ -79,12 +83,16 @@ def _add_compare(commands):
             "which, and by how much. Without a file: scikit-learn's diabetes data, six groups "
             "by sex and age, each in turn the target."
         ),
-        epilog="methods: " + ", ".join(method.name for method in METHODS),
+        epilog=f"methods: {_methods(REGRESSION)}; for classes: {_methods(CLASSIFICATION)}",
         allow_abbrev=False,  # --target is an option of its own, and a prefix of others
     )
     parser.set_defaults(run=_compare)
     _add_data_options(parser.add_argument)
     _add_study_options(parser.add_argument)
+
+
+def _methods(kind):
+    return ", ".join(method.name for method in METHODS if method.kind == kind.name)
 
 
 def _add_data_options(add):
@@ -104,12 +112,20 @@ def _add_data_options(add):
 
 
 def _add_study_options(add):
+    add(
+        "--task",
+        choices=["auto", REGRESSION.name, CLASSIFICATION.name],
+        default="auto",
+        help="whether the outcome is numbers or classes; default: classes if it is text, true or "
+        "false, or two numbers",
+    )
     add("--methods", metavar="A,B", help="names separated by commas; default: all that apply")
     add(
         "--estimator",
         metavar="NAME",
-        help="a regressor of scikit-learn, e.g. HistGradientBoostingRegressor: trained on target "
-        "rows, all rows, OTQMS's rows, and with UOWQ's weights",
+        help="a model of scikit-learn, e.g. HistGradientBoostingRegressor: does it gain from other "
+        "groups? Trained on target rows, which the others are compared with, on all rows, on "
+        "OTQMS's rows, and with UOWQ's weights",
     )
     add("--repeats", type=_at_least(2), default=50, metavar="N", help="random splits (default: 50)")
     add(
@@ -121,7 +137,7 @@ def _add_study_options(add):
     )
     add("--seed", type=_at_least(0), default=0, metavar="N", help="of the splits (default: 0)")
     add("--out", type=Path, metavar="DIR", help="write tables, report.html and figures there")
-    add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+    add("--jobs", type=_jobs, metavar="N", help="processes (default: 1; -1: all cores)")
 
 
 def _add_reproduce(commands):
@@ -138,7 +154,7 @@ def _add_reproduce(commands):
         "so many that it takes minutes on two cores)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write records, table and figure there; a study "
         "that was interrupted goes on from its records")  # fmt: skip
-    add("--jobs", type=int, metavar="N", help="processes (default: 1; -1: all cores)")
+    add("--jobs", type=_jobs, metavar="N", help="processes (default: 1; -1: all cores)")
 
 
 def _at_least(smallest):
@@ -150,6 +166,12 @@ def _at_least(smallest):
         return int(text)
 
     return number
+
+
+def _jobs(text):
+    if not text.lstrip("-").isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number other than 0, not {text!r}")
+    return int(text)
 
 
 # Commands -----------------------------------------------------------------------------------
@@ -170,7 +192,7 @@ def _compare(args, command):
 
 def _table(args):
     if args.file is not None:
-        return read_table(args.file, args.target_column, args.domain_column)
+        return read_table(args.file, args.target_column, args.domain_column, args.task)
     if args.target_column or args.domain_column:
         raise InputError("--target-column and --domain-column need a file; none was given.")
     args.target_size = DEMO_TARGET_SIZE if args.target_size is None else args.target_size
@@ -190,6 +212,7 @@ def _run(table, args):
         table.y,
         table.domains,
         targets=None if args.target is None else [args.target],
+        task=args.task,
         methods=None if args.methods is None else [m.strip() for m in args.methods.split(",")],
         estimator=args.estimator,
         n_repeats=args.repeats,
@@ -211,8 +234,8 @@ def _note_sources_only(comparison, table, target):
     if target is not None or not others:
         return []
     return [
-        f"Note: sources only, never the target, for want of rows or of variation in the outcome: "
-        f"{', '.join(others)}."
+        "Note: sources only, never the target, for want of rows (of a class) or of variation in "
+        f"the outcome: {', '.join(others)}."
     ]
 
 

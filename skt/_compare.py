@@ -1,191 +1,25 @@
 """Does borrowing help on these data? Repeated target-only hold-out of a table of methods."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import partial
-from importlib import import_module
 from numbers import Integral
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.discovery import all_estimators
-from sklearn.utils.validation import has_fit_parameter
 
-from skt._comparison import BASELINE, METRICS, Comparison
-from skt.sources import as_sample_domain, split_domains
-from skt.study import domain_keyword, run_study
+from skt._comparison import Comparison
+from skt._losses import CLASSIFICATION, REGRESSION, Kind
+from skt._methods import Task, select_methods
+from skt.sources import _is_missing, as_sample_domain, split_domains
+from skt.study import run_study
 
 __all__ = ["Comparison", "compare", "compare_each"]
 
 # Fewer rows give neither a model nor a variance.
 MIN_TRAIN_ROWS = 2
 MIN_TEST_ROWS = 2
-
-
-# Methods ------------------------------------------------------------------------------------
-
-
-class FitOn(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """Fit an estimator that knows no domains on the rows of some of them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted.
-    rows : {"target", "sources", "all"}, default="target"
-        The rows it is fitted on.
-    """
-
-    def __init__(self, estimator, rows="target"):
-        self.estimator = estimator
-        self.rows = rows
-
-    def fit(self, X, y, sample_domain=None):
-        """Fit a clone of the estimator on the chosen rows."""
-        rows = _rows_of(self.rows, sample_domain, len(X))
-        self.estimator_ = clone(self.estimator).fit(X[rows], y[rows])
-        return self
-
-    def predict(self, X):
-        """Predict with the fitted clone."""
-        return self.estimator_.predict(X)
-
-
-class SourceResidual(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """Fit the sources first, then what they leave unexplained in the target.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted twice: on the source rows, and on the target's residuals.
-    """
-
-    def __init__(self, estimator):
-        self.estimator = estimator
-
-    def fit(self, X, y, sample_domain=None):
-        """Fit both stages."""
-        self.source_ = FitOn(self.estimator, rows="sources").fit(X, y, sample_domain)
-        residual = y - self.source_.predict(X)
-        self.residual_ = FitOn(self.estimator).fit(X, residual, sample_domain)
-        return self
-
-    def predict(self, X):
-        """Sum of both stages."""
-        return self.source_.predict(X) + self.residual_.predict(X)
-
-
-def _rows_of(which, sample_domain, n_samples):
-    target, sources = split_domains(sample_domain, n_samples)
-    if which == "all":
-        return np.arange(n_samples)
-    return target if which == "target" else np.concatenate(list(sources.values()))
-
-
-def _ridge():
-    return RidgeCV(alphas=np.logspace(-3, 4, 15))
-
-
-def _of_suite(module, name, *args):
-    # Imported when used: a comparison of two methods should not load all of them.
-    return getattr(import_module(f"skt.{module}"), name)(*args)
-
-
-def _sampled(estimator):
-    return _of_suite("_otqms", "SourceSampled", estimator, _of_suite("_otqms", "OTQMSSampler"))
-
-
-def _weighted(estimator):
-    return _of_suite("_otqms", "SourceWeighted", estimator)
-
-
-def _reduced_rank():
-    return FitOn(_of_suite("_reduced_rank", "ReducedRankRegressor"))
-
-
-class Task(NamedTuple):
-    """What a method may need to know before it says that it applies."""
-
-    n_features: int
-    n_targets: int
-    n_sources: int
-    target_size: int
-
-
-@dataclass(frozen=True)
-class Method:
-    """One line of the registry: a factory of estimators and the tasks they apply to."""
-
-    name: str
-    factory: Callable
-    applies: Callable = lambda task: True
-
-
-# Every method gets the same standardised features. A new estimator joins with one line.
-METHODS = (
-    Method(BASELINE, lambda: FitOn(_ridge())),
-    Method("pooled ridge", lambda: FitOn(_ridge(), rows="all")),
-    Method("source-only ridge", lambda: FitOn(_ridge(), rows="sources")),
-    Method("source + residual ridge", lambda: SourceResidual(_ridge())),
-    Method("UOWQ", partial(_of_suite, "_uowq", "UOWQRegressor")),
-    Method("L2-SP", partial(_of_suite, "_l2sp", "L2SPRidge")),
-    Method("reduced-rank regression", _reduced_rank, applies=lambda task: task.n_targets > 1),
-    Method(
-        "SMART",
-        partial(_of_suite, "_smart", "SMARTRegressor"),
-        applies=lambda task: task.n_targets > 1,
-    ),
-    Method("OTQMS ridge", lambda: _sampled(_ridge())),
-)
-
-
-def _methods_of(estimator):
-    """One estimator trained on other rows: the target's, all, OTQMS's, and all with weights."""
-    if estimator is None:
-        return ()
-    name, model = _named(estimator)
-    weighted = Method(f"weighted {name}", partial(_weighted, model))
-    return (
-        Method(f"target-only {name}", partial(FitOn, model)),
-        Method(f"pooled {name}", partial(FitOn, model, rows="all")),
-        Method(f"OTQMS {name}", partial(_sampled, model)),
-        *([weighted] if has_fit_parameter(model, "sample_weight") else []),
-    )
-
-
-def _named(estimator):
-    """Name and instance of a regressor, given either."""
-    if isinstance(estimator, str):
-        return estimator, _regressor_called(estimator)
-    if not hasattr(estimator, "fit") or isinstance(estimator, type):
-        raise TypeError(
-            "estimator must be the name of a regressor of scikit-learn or an instance with fit "
-            f"and predict; got {estimator!r}."
-        )
-    return type(estimator).__name__, estimator
-
-
-def _regressor_called(name):
-    regressors = dict(all_estimators(type_filter="regressor"))
-    if name in regressors:
-        try:
-            return regressors[name]()
-        except TypeError as error:
-            raise ValueError(
-                f"estimator {name} cannot be made without arguments ({error}); choose another, "
-                "or use skt.compare in Python with an instance."
-            ) from error
-    close = get_close_matches(name, regressors, n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ", e.g. RandomForestRegressor."
-    kind = " (classification is not compared yet)" if name.endswith("Classifier") else ""
-    raise ValueError(f"estimator must be a regressor of scikit-learn, not {name!r}{kind}{hint}")
 
 
 # Entry points -------------------------------------------------------------------------------
@@ -196,6 +30,7 @@ def compare(
     y,
     sample_domain,
     *,
+    task="auto",
     methods=None,
     estimator=None,
     n_repeats=50,
@@ -208,26 +43,32 @@ def compare(
 
     Each repeat draws `target_size` target rows for training; all source rows train with them
     and the remaining target rows test. Features are imputed by medians and standardised, both
-    learnt from the training rows of all domains, the same way for every method.
+    learnt from the training rows of all domains, the same way for every method. Of classes every
+    split keeps the shares, with at least one target row of each to train and one to test.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Numeric features of the rows of all domains, stacked; nan is a missing value.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Numeric outputs.
+        Numeric outputs, or one column of classes.
     sample_domain : array-like of shape (n_samples,)
         Domain of each row: ``"target"`` or the name of a source, or integers (< 0 is the
         target). :func:`skt.as_sample_domain` makes it from any labels.
+    task : {"auto", "regression", "classification"}, default="auto"
+        Whether the outcome is compared as numbers, by squared error, or as classes, by log loss
+        of predicted probabilities (of at least 0.001, so that no single row decides). "auto":
+        classes are text, booleans, and numbers of two different values.
     methods : list of str or mapping of str to estimator, default=None
         Names of registered methods, or estimators of your own. An estimator whose `fit` takes
         `sample_domain` gets all rows, any other the target rows only. None takes every
-        registered method that applies. Target-only ridge always takes part: it is what the
-        others are compared with.
+        registered method that applies; with `estimator`, none. Ridge on the target alone (for
+        classes, logistic regression) always takes part: it is what the others are compared
+        with, unless `estimator` is given.
     estimator : str or estimator, default=None
-        A regressor that is compared as well, by its name in scikit-learn or as an instance:
-        trained on target rows, on all rows, on the rows that OTQMS takes
-        (:class:`SourceSampled`) and, if it takes ``sample_weight``, on all rows with UOWQ's
+        The model to borrow for, by its name in scikit-learn or as an instance: trained on target
+        rows, which is then what all others are compared with, on all rows, on the rows that OTQMS
+        takes (:class:`SourceSampled`) and, if it takes ``sample_weight``, on all rows with UOWQ's
         weights (:class:`SourceWeighted`).
     n_repeats : int, default=50
         Number of random splits of the target rows, at least 2.
@@ -237,7 +78,8 @@ def compare(
         rows to measure the loss. With all target rows the gain is likely smaller than
         measured.
     random_state : int, default=0
-        Seed of the splits and of random estimators.
+        Seed of the splits and of random estimators. The splits are those of the positions of the
+        target's rows: no name and no other domain changes them.
     n_jobs : int, default=None
         Number of splits run at once, through joblib.
     progress : bool, default=True
@@ -246,7 +88,7 @@ def compare(
     Returns
     -------
     Comparison
-        Losses relative to predicting the target's training mean, with errors, and a verdict.
+        Losses relative to a model without features, with errors and intervals, and a verdict.
 
     See Also
     --------
@@ -261,11 +103,11 @@ def compare(
     >>> y = X @ np.ones(8) + 2 * rng.normal(size=260)
     >>> domain = np.repeat(["target", "north"], [60, 200])
     >>> comparison = compare(X, y, domain, methods=["pooled ridge"], target_size=12, progress=False)
-    >>> print(comparison.verdict[:46])
-    pooled ridge lowers target-only ridge's error
+    >>> print(comparison.verdict[:62])
+    Transfer helps: pooled ridge lowers target-only ridge's error
     """
-    X, y = _validate(X, y)
-    tasks = [_target_task("target", X, y, np.asarray(sample_domain), target_size)]
+    X, y, kind = _validate(X, y, task)
+    tasks = [_target_task("target", X, y, np.asarray(sample_domain), target_size, kind)]
     return _run(tasks, (methods, estimator), n_repeats, random_state, n_jobs, progress)
 
 
@@ -275,6 +117,7 @@ def compare_each(
     domains,
     *,
     targets=None,
+    task="auto",
     methods=None,
     estimator=None,
     n_repeats=50,
@@ -289,14 +132,14 @@ def compare_each(
 
     Parameters
     ----------
-    X, y, methods, estimator, n_repeats, target_size, random_state, n_jobs, progress
+    X, y, task, methods, estimator, n_repeats, target_size, random_state, n_jobs, progress
         As in :func:`compare`.
     domains : array-like of shape (n_samples,)
         Label of the domain of each row; none of them needs to be a target.
     targets : list of labels, default=None
         Domains that are the target in turn. None takes every domain that can be one: its
         outcome varies, and it has `target_size` rows to train and two to test (four in all by
-        default). The others are sources only.
+        default); none of its classes has one row only. The others are sources only.
 
     Returns
     -------
@@ -314,12 +157,14 @@ def compare_each(
     >>> bool(result.summary[-1]["ratio"] < 1)
     True
     """
-    X, y = _validate(X, y)
+    X, y, kind = _validate(X, y, task)
     domains = _spelled(domains)
     check_consistent_length(X, domains)
-    labels = _possible_targets(domains, y, target_size) if targets is None else _spelled(targets)
+    labels = _spelled(targets or [])
+    if targets is None:
+        labels = _possible_targets(domains, y, target_size, kind)
     tasks = [
-        _target_task(str(label), X, y, as_sample_domain(domains, target=label), target_size)
+        _target_task(str(label), X, y, as_sample_domain(domains, target=label), target_size, kind)
         for label in labels
     ]
     return _run(tasks, (methods, estimator), n_repeats, random_state, n_jobs, progress)
@@ -331,50 +176,27 @@ def _run(tasks, methods, n_repeats, random_state, n_jobs, progress):
             f"n_repeats must be a whole number of at least 2, or there is no error to report; "
             f"got {n_repeats!r}."
         )
-    descriptions = [task.description for task in tasks]
-    records = run_study(
-        {task.name: task for task in tasks},
-        _select_methods(*methods, descriptions),
-        metrics=METRICS,
-        n_repeats=n_repeats,
-        random_state=random_state,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-    return Comparison(records, tasks)
-
-
-def _select_methods(methods, estimator, tasks):
-    """Estimators by name, the baseline first; see `methods` of :func:`compare`."""
-    registered = {method.name: method for method in METHODS}
-    own = {method.name: method.factory() for method in _methods_of(estimator)}
-    if methods is None:
-        chosen = [method for method in METHODS if all(map(method.applies, tasks))]
-        return {method.name: method.factory() for method in chosen} | own
-    baseline = {BASELINE: registered[BASELINE].factory()}
-    if isinstance(methods, Mapping):
-        return baseline | {name: _given(name, method) for name, method in methods.items()} | own
-    names = [methods] if isinstance(methods, str) else methods
-    return baseline | {name: _registered(name, registered, tasks) for name in names} | own
-
-
-def _registered(name, registered, tasks):
-    if name not in registered:
-        raise ValueError(f"methods must be among {', '.join(map(repr, registered))}; got {name!r}.")
-    unfit = [task for task in tasks if not registered[name].applies(task)]
-    if unfit:
-        raise ValueError(f"methods must apply to these data; {name!r} does not ({unfit[0]}).")
-    return registered[name].factory()
-
-
-def _given(name, estimator):
-    """Estimator of the user, fitted on target rows if it knows no domains."""
-    if not hasattr(estimator, "fit") or isinstance(estimator, type):
-        raise TypeError(
-            f"methods[{name!r}] must be an estimator, an instance with fit and predict; "
-            f"got {estimator!r}."
+    kind = tasks[0].kind
+    methods, baseline = select_methods(*methods, kind, [task.description for task in tasks])
+    options = {"n_repeats": n_repeats, "random_state": random_state, "n_jobs": n_jobs}
+    records = []
+    for task in _with_progress(tasks, progress):
+        # The name of a design seeds its splits: one that no renaming and no other domain changes.
+        design = f"{len(task.domains[0])} target rows"
+        study = run_study(
+            {design: task}, methods, metrics=kind.metrics, progress=progress, **options
         )
-    return estimator if domain_keyword(estimator) else FitOn(estimator)
+        records += [record | {"design": task.name} for record in study]
+    return Comparison(records, tasks, kind, baseline)
+
+
+def _with_progress(tasks, progress):
+    """Yield the tasks, showing how many of several are done; a study shows its own fits."""
+    if len(tasks) == 1:
+        return tasks
+    from tqdm import tqdm  # here, so that importing skt stays light
+
+    return tqdm(tasks, disable=not progress, unit="target", leave=False)
 
 
 # Data ---------------------------------------------------------------------------------------
@@ -390,7 +212,7 @@ class HoldOut:
     X_test: np.ndarray
     y_test: np.ndarray
     test_rows: np.ndarray
-    mean_loss: np.ndarray  # to be expected of the mean of the training rows, per output
+    plain_loss: np.ndarray  # to be expected of a model without features, per output
 
 
 @dataclass(frozen=True)
@@ -402,19 +224,16 @@ class TargetTask:
     y: np.ndarray
     sample_domain: np.ndarray
     target_size: int
+    kind: Kind
 
     def __call__(self, rng):
         """Draw one split."""
         target, _ = self.domains
-        drawn = rng.permutation(target)
-        train = np.setdiff1d(np.arange(len(self.X)), drawn[self.target_size :])
-        test = drawn[self.target_size :]
+        test = self._test_rows(target, rng)
+        train = np.setdiff1d(np.arange(len(self.X)), test)
         scaler = make_pipeline(
             SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
         ).fit(self.X[train])
-        # The variance of a mean adds to that of a row. One figure for all splits: that of a
-        # split may be next to nothing where few rows test.
-        variance = np.var(self.y[target], axis=0, ddof=1)
         return HoldOut(
             X=scaler.transform(self.X[train]),
             y=self.y[train],
@@ -422,7 +241,18 @@ class TargetTask:
             X_test=scaler.transform(self.X[test]),
             y_test=self.y[test],
             test_rows=test,
-            mean_loss=variance * (1 + 1 / self.target_size),
+            # One figure for all splits: that of a split may be next to nothing where few rows test.
+            plain_loss=self.kind.plain_loss(self.y[target], self.target_size),
+        )
+
+    def _test_rows(self, target, rng):
+        """Return the rows that are left when every class has given its part for training."""
+        parts = [target]
+        if self.kind.classes:
+            parts = [target[self.y[target] == each] for each in np.unique(self.y[target])]
+        sizes = shares(np.array([len(part) for part in parts]), self.target_size)
+        return np.concatenate(
+            [rng.permutation(part)[size:] for part, size in zip(parts, sizes, strict=True)]
         )
 
     @property
@@ -437,43 +267,83 @@ class TargetTask:
         return Task(self.X.shape[1], n_targets, len(self.domains[1]), self.target_size)
 
 
-def _target_task(name, X, y, sample_domain, target_size):
+def shares(counts, size):
+    """Whole numbers nearest to `counts` in proportion, `size` in all, of each at least one.
+
+    And at most all but one, so that something is left of each.
+    """
+    exact = counts * (size / counts.sum())
+    taken = np.clip(np.floor(exact), 1, counts - 1).astype(int)
+    while missing := np.sign(size - taken.sum()):
+        possible = taken < counts - 1 if missing > 0 else taken > 1
+        taken[np.argmax(np.where(possible, missing * (exact - taken), -np.inf))] += missing
+    return taken
+
+
+# Checks -------------------------------------------------------------------------------------
+
+
+def _target_task(name, X, y, sample_domain, target_size, kind):
     check_consistent_length(X, sample_domain)
     target, sources = split_domains(sample_domain, len(X))
-    size = _checked_size(name, target_size, len(target))
-    _check_domains(name, y[target], sources)
-    return TargetTask(name, X, y, sample_domain, size)
-
-
-def _check_domains(name, y_target, sources):
     if not sources:
         raise ValueError(
             f"comparing needs rows of at least one source, but every row belongs to {name!r}; "
             "stack the rows of the sources and label them in sample_domain."
         )
-    if np.any(np.ptp(y_target, axis=0) == 0):
-        raise ValueError(
-            f"the outcome y does not vary among the rows of {name!r}: there is nothing to predict."
-        )
+    if trouble := _trouble(name, y[target], kind):
+        raise ValueError(trouble)
+    size = _checked_size(name, target_size, y[target], kind)
+    return TargetTask(name, X, y, sample_domain, size, kind)
 
 
-def _checked_size(name, target_size, n_target):
-    largest = n_target - MIN_TEST_ROWS
-    if largest < MIN_TRAIN_ROWS:
-        raise ValueError(
+def _trouble(name, y_target, kind):
+    """Return what is wrong with the outcome of a target, "" if nothing is."""
+    least = MIN_TRAIN_ROWS + MIN_TEST_ROWS
+    if len(y_target) < least:
+        return (
             f"comparing needs at least {MIN_TRAIN_ROWS} rows of the target to train and "
-            f"{MIN_TEST_ROWS} to test, but {name!r} has {n_target}; without held-out rows there "
-            "is no way to measure whether borrowing helps."
+            f"{MIN_TEST_ROWS} to test, but {name!r} has {len(y_target)}; without held-out rows "
+            "there is no way to measure whether borrowing helps."
         )
+    if not kind.classes:
+        constant = np.any(np.ptp(y_target, axis=0) == 0)
+        return _nothing_to_predict(name) if constant else ""
+    classes, counts = np.unique(y_target, return_counts=True)
+    if len(classes) < 2:
+        return _nothing_to_predict(name)
+    if counts.min() < 2:
+        return (
+            f"the class {str(classes[np.argmin(counts)])!r} has one row only among the rows of "
+            f"{name!r}, and needs one to train and one to test; merge it with another class, or "
+            "leave its rows out."
+        )
+    return ""
+
+
+def _nothing_to_predict(name):
+    return f"the outcome y does not vary among the rows of {name!r}: there is nothing to predict."
+
+
+def _checked_size(name, target_size, y_target, kind):
+    smallest, left = _least_rows(y_target, kind)
+    largest = len(y_target) - left
     if target_size is None:
-        return max(n_target // 2, MIN_TRAIN_ROWS)
-    if not isinstance(target_size, Integral) or not MIN_TRAIN_ROWS <= target_size <= largest:
+        return min(max(len(y_target) // 2, smallest), largest)
+    if not isinstance(target_size, Integral) or not smallest <= target_size <= largest:
+        of_each = ", at least one of each class" if kind.classes else ""
         raise ValueError(
-            f"target_size must be a whole number from {MIN_TRAIN_ROWS} to {largest}, since "
-            f"{name!r} has {n_target} rows and {MIN_TEST_ROWS} must stay for testing; "
+            f"target_size must be a whole number from {smallest} to {largest}, since "
+            f"{name!r} has {len(y_target)} rows and {left} must stay for testing{of_each}; "
             f"got {target_size!r}."
         )
     return int(target_size)
+
+
+def _least_rows(y_target, kind):
+    """Return the fewest rows to train and to test: of classes one of each at least."""
+    n_classes = len(np.unique(y_target)) if kind.classes else 0
+    return max(MIN_TRAIN_ROWS, n_classes), max(MIN_TEST_ROWS, n_classes)
 
 
 def _spelled(labels):
@@ -481,23 +351,27 @@ def _spelled(labels):
     return as_sample_domain(["target", *labels], target="target")[1:]
 
 
-def _possible_targets(domains, y, target_size):
+def _possible_targets(domains, y, target_size, kind):
     """Domains that can be the target; if there is none, the largest, for an error that says why."""
     labels, counts = np.unique(domains, return_counts=True)
     if len(labels) < 2:
         raise ValueError(
             f"comparing needs at least two domains, but every row belongs to {str(labels[0])!r}."
         )
-    smallest = max(target_size or 0, MIN_TRAIN_ROWS) + MIN_TEST_ROWS
-    possible = [
-        label
-        for label, count in zip(labels, counts, strict=True)
-        if count >= smallest and np.all(np.ptp(y[domains == label], axis=0) > 0)
-    ]
+    possible = [label for label in labels if _is_possible(y[domains == label], target_size, kind)]
     return possible or [labels[np.argmax(counts)]]
 
 
-def _validate(X, y):
+def _is_possible(y_target, target_size, kind):
+    if _trouble("", y_target, kind):
+        return False
+    if not isinstance(target_size, Integral):  # nothing asked for, or an error for all
+        return True
+    smallest, left = _least_rows(y_target, kind)
+    return max(target_size, smallest) + left <= len(y_target)
+
+
+def _validate(X, y, task):
     try:
         X = check_array(X, dtype=float, ensure_all_finite="allow-nan", input_name="X")
     except (TypeError, ValueError) as error:
@@ -505,17 +379,37 @@ def _validate(X, y):
             f"X must be a table of finite numbers or nan ({error}); encode text columns first, "
             "e.g. with sklearn.preprocessing.OneHotEncoder."
         ) from error
-    y = _validate_y(np.asarray(y))
+    y, kind = _validate_y(np.asarray(y), task)
     check_consistent_length(X, y)
-    return X, y
+    return X, y, kind
 
 
-def _validate_y(y):
-    classes = y.dtype.kind in "USb" or any(isinstance(value, str | bool) for value in y.ravel())
-    if classes:
+def _validate_y(y, task):
+    if task not in ("auto", REGRESSION.name, CLASSIFICATION.name):
+        raise ValueError(f"task must be 'auto', 'regression' or 'classification'; got {task!r}.")
+    y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
+    text = y.dtype.kind in "USb" or any(isinstance(value, str | bool) for value in y.ravel())
+    if text and task == REGRESSION.name:
         raise ValueError(
-            f"y must be numeric, but it holds {y.ravel()[0]!r}: compare measures regression only, "
-            "classification is not supported yet."
+            f"y must be numeric for task='regression', but holds {str(y.ravel()[0])!r}."
         )
-    y = check_array(y, dtype=float, ensure_2d=False, input_name="y")
-    return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
+    if not text:
+        y = check_array(y, dtype=float, ensure_2d=False, input_name="y")
+    two_values = not text and y.ndim == 1 and len(np.unique(y)) == 2
+    if task == REGRESSION.name or (task == "auto" and not text and not two_values):
+        return y, REGRESSION
+    return _validate_classes(y), CLASSIFICATION
+
+
+def _validate_classes(y):
+    if y.ndim > 1:
+        raise ValueError(
+            f"y must be one column where it holds classes, but has {y.shape[1]}; compare them one "
+            "at a time."
+        )
+    missing = sum(map(_is_missing, y.tolist()))
+    if missing:
+        raise ValueError(f"y has {missing} missing values; leave out the rows without a class.")
+    if y.dtype.kind == "f" and np.all(y == np.floor(y)):
+        return y.astype(int)
+    return y if y.dtype.kind == "b" else y.astype(str)

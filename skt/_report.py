@@ -7,12 +7,14 @@ import io
 import math
 import textwrap
 
+from skt._losses import CLASSIFICATION, REGRESSION
 from skt.plots import ComparisonDisplay, SourceWeightsDisplay, SourceWeightsMapDisplay
 
 __all__ = ["setting", "text_report", "write_report"]
 
 NO_PLOTS = "no figures: matplotlib is not installed (pip install scikit-transfer[plot])"
 LINE = 88
+KINDS = {kind.name: kind for kind in (REGRESSION, CLASSIFICATION)}
 # A square of weights wider than this does not fit a terminal.
 WIDEST_SQUARE = 9
 
@@ -42,7 +44,7 @@ def text_report(comparison):
     str
         Text of several lines.
     """
-    parts = [_text_table(_loss_table(comparison)), textwrap.fill(LOSS_NOTE, LINE)]
+    parts = [_text_table(_loss_table(comparison)), textwrap.fill(_loss_note(comparison), LINE)]
     parts += [
         f"\n{textwrap.fill(title, LINE)}\n{_text_table(table)}"
         for title, table in _weight_tables(comparison).values()
@@ -85,38 +87,51 @@ def write_report(comparison, out, *, notes=(), command=""):
     return [*written, _write_bytes(out / "report.html", page.encode())], remarks
 
 
-LOSS_NOTE = (
-    "loss: mean squared error on held-out target rows, where 1 is predicting the mean of the "
-    "target's training rows; +/-: one standard error, over random splits and held-out rows; ratio "
-    "and difference (paired): to target-only ridge"
-)
-FIGURE_NOTE = (
-    "Filled points lie clear of the dashed line by 2 standard errors. The verdict asks for more, "
-    "since several methods were tried."
-)
+FIGURE_NOTE = "Bars are the intervals of the table; filled points are clear of the dashed line."
+
+
+def _loss_note(comparison):
+    """What the columns of the table are, and what the verdict makes of them."""
+    return (
+        f"loss: {KINDS[comparison.task].note}; +/-: one standard error, over random splits and "
+        f"held-out rows; ratio: to {comparison.baseline}, on the same splits; from, to: its 95 % "
+        f"interval, for all methods together ({comparison.critical_errors:.1f} errors either way): "
+        "a difference is clear if 1 is not inside"
+    )
+
+
+def _of_classes(comparison):
+    return comparison.task == CLASSIFICATION.name
 
 
 # Tables: a header and rows of strings --------------------------------------------------------
 
 
 def _loss_table(comparison):
+    heads, keys = zip(*COLUMNS, *(ACCURACY if _of_classes(comparison) else ()), strict=True)
     rows = [
-        [
-            row["method"],
-            _number(row["mean"]),
-            _number(row["standard_error"]),
-            *_against_baseline(row, comparison.baseline),
-        ]
+        [row["method"], *(_cell(row, key, comparison.baseline) for key in keys)]
         for row in comparison.summary
     ]
-    return [["method", "loss", "+/-", "ratio", "difference", "+/-"], *rows]
+    return [["method", *heads], *rows]
 
 
-def _against_baseline(row, baseline):
-    if row["method"] == baseline:
-        return ["1", "", ""]
-    difference = _number(row["difference"], "+.3f")
-    return [_number(row["ratio"]), difference, _number(row["difference_error"])]
+# Heads of columns and keys of the summary.
+COLUMNS = (
+    ("loss", "mean"),
+    ("+/-", "standard_error"),
+    ("ratio", "ratio"),
+    ("+/-", "ratio_error"),
+    ("from", "ratio_low"),
+    ("to", "ratio_high"),
+)
+ACCURACY = (("accuracy", "accuracy"),)
+
+
+def _cell(row, key, baseline):
+    if row["method"] == baseline and key.startswith("ratio"):
+        return "1" if key == "ratio" else ""
+    return _number(row[key])
 
 
 def _target_table(comparison):
@@ -124,16 +139,14 @@ def _target_table(comparison):
     rivals = [method for method in comparison.methods if method != comparison.baseline]
     cells = {(row["target"], row["method"]): row for row in comparison.by_target}
     rows = [
-        [target, str(size), *(_ratio(cells, target, method, comparison) for method in rivals)]
+        [target, str(size), *(_ratio(cells[target, method]) for method in rivals)]
         for target, size in comparison.target_sizes.items()
     ]
     return [["target", "training rows", *rivals], *rows]
 
 
-def _ratio(cells, target, method, comparison):
-    row, reference = cells[target, method], cells[target, comparison.baseline]["mean"]
-    error = row["difference_error"] / reference if reference else math.nan
-    return f"{_number(row['ratio'], '.2f')} +/- {_number(error, '.2f')}"
+def _ratio(row):
+    return f"{_number(row['ratio'], '.2f')} +/- {_number(row['ratio_error'], '.2f')}"
 
 
 def _weight_tables(comparison):
@@ -307,7 +320,7 @@ def _html_page(comparison, figures, notes, command):
         "<h2>Losses</h2>",
         _html_figure(figures, "losses", FIGURE_NOTE),
         _html_table(_loss_table(comparison)),
-        f'<p class="dim">{_html(LOSS_NOTE)}.</p>',
+        f'<p class="dim">{_html(_loss_note(comparison))}.</p>',
         *_html_targets(comparison),
         *_html_weights(comparison, figures),
         _html_list("Fits that failed", _failures(comparison)),

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from skt._records import COLUMNS
 
-__all__ = ["mean_and_error", "summarize", "summarize_designs", "to_latex", "to_markdown"]
+__all__ = ["fieller", "mean_and_error", "summarize", "summarize_designs", "to_latex", "to_markdown"]
 
 LEVEL = 0.95
 
@@ -208,12 +208,17 @@ def _pairs(values, reference):
 
 
 def _fieller(v, b):
-    """Interval of the ratio of means: all c with (m_v - c m_b)^2 <= t^2 Var(m_v - c m_b)."""
+    """Interval of the ratio of the means of paired values."""
     if len(v) < 2:
         return math.nan, math.nan
     t = stdtrit(len(v) - 1, (1 + LEVEL) / 2)
-    (s_vv, s_vb), (_, s_bb) = np.cov(v, b) / len(v)
-    m_v, m_b = v.mean(), b.mean()
+    return fieller((v.mean(), b.mean()), np.cov(v, b) / len(v), t)
+
+
+def fieller(means, covariance, t):
+    """Interval of the ratio of means: all c with (m_v - c m_b)^2 <= t^2 Var(m_v - c m_b)."""
+    m_v, m_b = means
+    (s_vv, s_vb), (_, s_bb) = covariance
     # a c^2 - 2 h c + d <= 0
     a, h, d = m_b**2 - t**2 * s_bb, m_v * m_b - t**2 * s_vb, m_v**2 - t**2 * s_vv
     if a <= 0:

@@ -9,6 +9,8 @@ __all__ = ["InputError", "Table", "diabetes", "read_table"]
 
 # A text column with more different texts is an identifier or prose, not a category.
 MAX_CATEGORIES = 50
+# A text outcome of which this part or more are numbers is meant as numbers.
+MOSTLY = 0.5
 # Names that a message lists before it stops.
 MAX_LISTED = 20
 
@@ -17,9 +19,14 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message says what to do."""
 
 
+CLASSES_HINT = (
+    " Classes are one column of text or of two numbers; --task classification makes classes of any."
+)
+
+
 @dataclass
 class Table:
-    """Numeric features, outputs and the domain of each row, with notes on how they came about."""
+    """Numeric features, outcomes and the domain of each row, with notes on how they came about."""
 
     X: np.ndarray
     y: np.ndarray
@@ -39,7 +46,7 @@ def diabetes():
     return Table(patients.data, patients.target, patients.groups, [note])
 
 
-def read_table(path, target_columns, domain_column):
+def read_table(path, target_columns, domain_column, task="auto"):
     """Read a table from a file, and say what was done to it.
 
     Rows without outcome or domain are dropped. Numbers stay as they are, missing ones
@@ -53,6 +60,9 @@ def read_table(path, target_columns, domain_column):
         Columns to predict.
     domain_column : str or None
         Column of the domains.
+    task : {"auto", "regression", "classification"}, default="auto"
+        As in :func:`skt.compare`. Outcomes that are not numbers are kept as text unless it is
+        "regression".
 
     Returns
     -------
@@ -63,9 +73,9 @@ def read_table(path, target_columns, domain_column):
     _check_columns(frame.columns, target_columns, domain_column)
     roles = [*target_columns, domain_column]
     frame, notes = _drop_incomplete(frame, roles)
-    y = _numbers(frame[target_columns], "--target-column")
+    y, outcome_notes = _outcome(frame[target_columns], task)
     X, feature_notes = _features(frame.drop(columns=roles))
-    return Table(X, y, _labels(frame[domain_column]), notes + feature_notes)
+    return Table(X, y, _labels(frame[domain_column]), notes + outcome_notes + feature_notes)
 
 
 # Files --------------------------------------------------------------------------------------
@@ -145,6 +155,33 @@ def _drop_incomplete(frame, columns):
     n_dropped = int((~complete).sum())
     notes = [f"Note: dropped {n_dropped} rows without {' or '.join(columns)}."] if n_dropped else []
     return frame[complete], notes
+
+
+def _outcome(frame, task):
+    """Numbers, or one column of classes as text, with a note on classes that are numbers."""
+    column = frame.iloc[:, 0]
+    if frame.shape[1] == 1 and task != "regression" and _is_text(column, task):
+        return column.astype(str).to_numpy(dtype=str), []
+    numbers = _numbers(frame, "--target-column")
+    values = np.unique(numbers)
+    if task != "auto" or frame.shape[1] > 1 or len(values) != 2:
+        return numbers, []
+    return numbers, [
+        f"Note: {frame.columns[0]} holds two values, {values[0]:g} and {values[1]:g}: compared as "
+        "classes; --task regression compares them as numbers."
+    ]
+
+
+def _is_text(column, task):
+    """Whether a column holds classes: no numbers, and not numbers with a few slips."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column):
+        return True
+    if pd.api.types.is_numeric_dtype(column):
+        return False
+    are_numbers = pd.to_numeric(column, errors="coerce").notna().mean()
+    return task == "classification" or are_numbers < MOSTLY
 
 
 def _features(frame):
@@ -228,10 +265,10 @@ def _numbers(frame, option="column"):
     for name in frame:
         wrong = frame[name][(numbers[name].isna() & frame[name].notna()) | np.isinf(numbers[name])]
         if len(wrong):
+            hint = "" if option == "column" else CLASSES_HINT
             raise InputError(
-                f"{option} {name!r} must hold finite numbers, but it holds {str(wrong.iloc[0])!r}. "
-                "Code two classes as 0 and 1 to compare regressions of them; for more classes see "
-                "skt.L2SPClassifier."
+                f"{option} {name!r} must hold finite numbers, but it holds {str(wrong.iloc[0])!r}."
+                f"{hint}"
             )
     return numbers.to_numpy()
 

@@ -42,11 +42,18 @@ CONVENTION = (
 CHECK_ROWS = 256
 AFFINE_TOL = 1e-6
 
+# A column whose standard deviations differ by this factor is in other units.
 UNITS_FACTOR = 100.0
+# So are all columns if in half of them, besides this factor, the means differ by this number of
+# standard deviations: one column may hold what tells the domains apart, such as a year, not half
+# of them. Between groups of nine real tables they never do (tests/test_loaders.py).
+HALF_FACTOR, HALF_SHIFT = 2.0, 2.0
+# Fewer columns have no half that means anything.
+LEAST_COLUMNS = 5
 
 
 class UnitsWarning(UserWarning):
-    """Columns of a source vary so differently from the target's that units must differ."""
+    """Columns of a source differ so much from the target's that units must differ."""
 
 
 # ---------------------------------------------------------------------------------------
@@ -646,31 +653,54 @@ def _check_features(call, n_features, names, n_features_target, target_names):
 
 
 def _warn_of_units(call, source, X):
-    ratio = _scale_ratio(source.scale_X, X)
-    strange = np.flatnonzero((ratio > UNITS_FACTOR) | (ratio < 1 / UNITS_FACTOR))
+    trouble = _columns_in_other_units(source, X) or _table_in_other_units(source, X)
+    if trouble:
+        warnings.warn(
+            f"{call} seems to be in other units than X: {trouble}. Bring it to the units of X with "
+            "Moments.rescale(shift, scale); behind a fitted StandardScaler: "
+            "source.rescale(scaler.mean_, scaler.scale_).",
+            UnitsWarning,
+            stacklevel=4,
+        )
+
+
+def _columns_in_other_units(source, X):
+    """Return what is said of columns that vary far more, or less, than the target's."""
+    ratio, varies = _scale_ratio(source.scale_X, X)
+    strange = np.flatnonzero(varies & ((ratio > UNITS_FACTOR) | (ratio < 1 / UNITS_FACTOR)))
     if strange.size == 0:
-        return
+        return ""
     columns = strange if source.feature_names is None else np.array(source.feature_names)[strange]
     factors = ", ".join(
         f"{column!r} (factor {factor:.3g})"
         for column, factor in zip(columns[:3].tolist(), ratio[strange[:3]], strict=True)
     )
     more = f" and {strange.size - 3} more" if strange.size > 3 else ""
-    warnings.warn(
-        f"{call} seems to be in other units than X: the standard deviations differ in column "
-        f"{factors}{more}. Bring it to the units of X with Moments.rescale(shift, scale); behind "
-        "a fitted StandardScaler: source.rescale(scaler.mean_, scaler.scale_).",
-        UnitsWarning,
-        stacklevel=4,
+    return f"the standard deviations differ in column {factors}{more}"
+
+
+def _table_in_other_units(source, X):
+    """Return what is said where half of the columns lie and vary elsewhere than the target's."""
+    ratio, varies = _scale_ratio(source.scale_X, X)
+    if np.sum(varies) < LEAST_COLUMNS:
+        return ""
+    distance = np.abs(source.mean_X - X.mean(axis=0))[varies]
+    shift = np.median(distance / np.maximum(source.scale_X, X.std(axis=0))[varies])
+    factor = np.exp(np.median(np.abs(np.log(ratio[varies]))))
+    if shift < HALF_SHIFT or factor < HALF_FACTOR:
+        return ""
+    return (
+        f"the means of half of the columns differ by {shift:.2g} standard deviations or more, and "
+        f"the standard deviations of half by a factor of {factor:.2g} or more"
     )
 
 
 def _scale_ratio(scale, X):
-    """Standard deviations of source over target; 1 where either is constant to rounding."""
+    """Standard deviations of source over target, and where neither is constant to rounding."""
     target_scale = X.std(axis=0)
     rounding = 16 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
     varies = (scale > 0) & (target_scale > rounding)
-    return np.divide(scale, target_scale, out=np.ones(len(scale)), where=varies)
+    return np.divide(scale, target_scale, out=np.ones(len(scale)), where=varies), varies
 
 
 # ---------------------------------------------------------------------------------------

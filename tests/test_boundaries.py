@@ -31,8 +31,12 @@ ARROWS = {
     "_records": {"_describe"},
     "_summaries": {"_records"},
     "study": {"_describe", "_records", "_summaries"},
-    "_comparison": {"_summaries", "plots"},
-    "_compare": {"study", "sources", "_comparison", "_uowq", "_l2sp"},
+    "_losses": set(),
+    "_methods": {"_losses", "sources", "study"},
+    "_estimates": {"_summaries"},
+    "_verdict": {"_estimates"},
+    "_comparison": {"_losses", "_estimates", "_verdict", "plots"},
+    "_compare": {"study", "sources", "_losses", "_methods", "_comparison"},
     "reproductions": {
         "study",
         "datasets",
@@ -45,7 +49,7 @@ ARROWS = {
         "_smart",
         "reproductions",
     },
-    "_report": {"_comparison", "plots"},
+    "_report": {"_comparison", "_losses", "plots"},
     "_table": {"datasets"},
 }
 FAMILIES = {

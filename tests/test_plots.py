@@ -86,17 +86,26 @@ def test_comparison_on_given_axes(comparison):
 
 
 def test_point_is_filled_only_when_clear_of_the_reference():
-    display = ComparisonDisplay(["sure", "unsure"], [0.5, 0.95], [0.1, 0.1], "base").plot()
+    display = ComparisonDisplay(
+        ["sure", "unsure"], [0.5, 0.95], [(0.4, 0.6), (0.85, 1.05)], "base"
+    ).plot()
     sure, unsure = (bar[0] for bar in display.ax_.containers)
     assert sure.get_markerfacecolor() != "white"
     assert unsure.get_markerfacecolor() == "white"
 
 
+def test_an_interval_without_end_has_no_bar():
+    display = ComparisonDisplay(["vague"], [0.5], [(-np.inf, np.inf)], "base").plot()
+    (vague,) = display.ax_.containers
+    assert vague[0].get_markerfacecolor() == "white"
+    assert not vague.has_xerr
+
+
 def test_one_awful_method_does_not_squeeze_the_others():
-    names, errors = ["good", "awful"], [0.1, 5.0]
-    near = ComparisonDisplay(names, [0.5, 2.0], errors, "base").plot().ax_
-    far = ComparisonDisplay(names, [0.5, 40.0], errors, "base").plot().ax_
-    alone = ComparisonDisplay(["awful"], [40.0], [5.0], "base").plot().ax_
+    names, good = ["good", "awful"], (0.4, 0.6)
+    near = ComparisonDisplay(names, [0.5, 2.0], [good, (1.5, 2.5)], "base").plot().ax_
+    far = ComparisonDisplay(names, [0.5, 40.0], [good, (30, 50)], "base").plot().ax_
+    alone = ComparisonDisplay(["awful"], [40.0], [(30, 50)], "base").plot().ax_
     assert alone.get_xlim()[0] < 1
     assert (near.get_xscale(), far.get_xscale()) == ("linear", "log")
     far.figure.canvas.draw()

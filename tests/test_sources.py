@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -559,6 +560,35 @@ def test_many_columns_in_other_units_are_counted(rng):
     X, y = rng.normal(size=(30, 6)), rng.normal(size=30)
     with pytest.warns(UnitsWarning, match=r"column 0 \(factor 1e\+03\), 1 .*, 2 .* and 3 more\. "):
         check_sources({"DE": Moments.from_data(1e3 * X, y)}, X, n_targets=1)
+
+
+def test_a_table_in_other_units_warns(rng):
+    """No column by a factor of 100, but half of them elsewhere: raw moments, standardised rows."""
+    patients = load_diabetes(scaled=False)
+    own, others = patients.data[:100], Moments.from_data(patients.data[100:], rng.normal(size=342))
+    scaler = StandardScaler().fit(own)
+    message = (
+        r"the means of half of the columns differ by 4\.\d standard deviations or more, and the "
+        r"standard deviations of half by a factor of \d+ or more\. Bring it to the units of X"
+    )
+    with pytest.warns(UnitsWarning, match=message):
+        check_sources({"DE": others}, scaler.transform(own), n_targets=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_sources({"DE": others.rescale(scaler.mean_, scaler.scale_)},
+                      scaler.transform(own), n_targets=1)  # fmt: skip
+
+
+def test_other_means_or_a_few_odd_columns_are_no_other_units(rng):
+    X, y = rng.normal(size=(30, 6)), rng.normal(size=30)
+    shifted, wider = X + 50, 5 * X
+    some = np.c_[10 + 3 * X[:, :2], X[:, 2:]]
+    few = 10 + 3 * X[:, :4]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for each in (shifted, wider, some):
+            check_sources({"DE": Moments.from_data(each, y)}, X, n_targets=1)
+        check_sources({"DE": Moments.from_data(few, y)}, X[:, :4], n_targets=1)
 
 
 def test_rescaled_sources_and_constant_columns_do_not_warn(rows):

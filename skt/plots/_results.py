@@ -21,38 +21,41 @@ FAR = 3.0
 
 
 class ComparisonDisplay(LinesDisplay):
-    """Loss of each method relative to target-only ridge, with bars of two standard errors.
+    """Loss of each method relative to the target alone, with intervals.
 
-    A filled point lies further from the reference line than its bar is long; a hollow one does
-    not. The bars are those of the paired difference, so the reference itself has none.
+    The interval of a filled point does not reach the reference line; that of a hollow one does.
+    In a :class:`skt.Comparison` intervals are of 95 % for all methods together. They are of the
+    ratio on the same splits, so the reference itself has none.
 
     Parameters
     ----------
     methods : list of str
         Names, drawn from top to bottom.
-    ratios, errors : list of float
-        Loss relative to the baseline and its standard error.
+    ratios : list of float
+        Loss relative to the baseline.
+    intervals : list of (float, float)
+        Lower and upper end for each ratio.
     baseline : str
         Name of the reference line.
     """
 
-    def __init__(self, methods, ratios, errors, baseline):
+    def __init__(self, methods, ratios, intervals, baseline):
         self.methods = methods
         self.ratios = ratios
-        self.errors = errors
+        self.intervals = intervals
         self.baseline = baseline
 
     @classmethod
     def from_comparison(cls, comparison):
         """Make the display of a :class:`skt.Comparison`, best method first."""
         rows = {row["method"]: row for row in comparison.summary}
-        reference = rows.pop(comparison.baseline)["mean"]
+        del rows[comparison.baseline]
         drawn = [row for row in rows.values() if math.isfinite(row["ratio"])]
         drawn.sort(key=lambda row: row["ratio"])
         return cls(
             [row["method"] for row in drawn],
             [row["ratio"] for row in drawn],
-            [row["difference_error"] / reference for row in drawn],
+            [(row["ratio_low"], row["ratio_high"]) for row in drawn],
             comparison.baseline,
         )
 
@@ -63,22 +66,25 @@ class ComparisonDisplay(LinesDisplay):
 
     def _draw(self, ax):
         ax.axvline(1.0, color="black", linestyle="--", linewidth=1)
-        for row, estimate in enumerate(zip(self.ratios, self.errors, strict=True)):
+        for row, estimate in enumerate(zip(self.ratios, self.intervals, strict=True)):
             _draw_estimate(ax, row, *estimate)
         self._label_lines(ax, self.methods)
         _spread_out(ax, self.ratios)
-        ax.set_xlabel(f"loss relative to {self.baseline}; bars: 2 standard errors")
+        ax.set_xlabel(f"loss relative to {self.baseline}; bars: joint 95 % intervals")
         _mark_sides(ax)
 
 
-def _draw_estimate(ax, row, ratio, error):
+def _draw_estimate(ax, row, ratio, interval):
     """One point with its bar, filled where it is clear of the reference."""
-    clear = abs(ratio - 1) > 2 * error
+    low, high = interval
+    clear = not low <= 1 <= high
+    # Without end, an interval has no bar.
+    bar = [[ratio - low], [high - ratio]] if np.isfinite(interval).all() else None
     color = BLUE if ratio < 1 else ORANGE
     ax.errorbar(
         ratio,
         row,
-        xerr=2 * error,
+        xerr=bar,
         fmt="o" if ratio < 1 else "s",
         color=color,
         markerfacecolor=color if clear else "white",
