@@ -8,6 +8,7 @@ MODULES = (
     "uowq_flaws",
     "otqms",
     "otqms_selection",
+    "otqms_harm",
     "cost",
     "study_cost",
     "l2sp",
