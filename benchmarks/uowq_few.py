@@ -155,7 +155,7 @@ BENCHMARKS = (
         metrics={"loss": hold_out.relative_loss},
         report=report,
         show=show,
-        repeats=30,
+        repeats=20,
     ),
 )
 TABLES = {"few rows": lambda: show(load("uowq_few"))}
