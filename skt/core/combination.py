@@ -33,9 +33,6 @@ Array = NDArray[Any]
 # determine, and leaves at zero what they do not.
 LEAST_ALPHA = 1e-11
 
-# Log-likelihood that a penalty near interpolation must gain to be chosen: odds of twenty.
-NEAR_EVIDENCE = 3.0
-
 
 class Task(NamedTuple):
     """What a combination is computed from: moments of every domain, rows of the target."""
@@ -278,29 +275,17 @@ def target_ridge(task: Task, alpha: float | None) -> quadratic.RidgePath:
     """Return target-only ridge along penalties that may be chosen from, or at the given one."""
     grid = quadratic.penalty_grid(task.Sxx[0]) if alpha is None else np.array([alpha * task.n[0]])
     path = quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=task.intercept)
-    safe = path.using_at_most(most_parameters(task))
-    return path if demands(task, path.loo_error, safe.loo_error) else safe
+    return path.using_at_most(most_parameters(task))
 
 
 def most_parameters(task: Task) -> float:
-    """Return how many degrees of freedom leave-one-out may choose without strong evidence.
+    """Return how many degrees of freedom a penalty chosen by leave-one-out may leave a fit.
 
     Two fewer than rows, as many as least squares may use to have finite expected risk with
     random rows. Closer to interpolation a row left out tells next to nothing, and the least of
     many such errors is chosen by chance.
     """
     return max(float(task.rows[0]) - 2, 1.0)
-
-
-def demands(task: Task, free: Array, safe: Array) -> bool:
-    """Return whether the least of the free errors is so much lower as to be strong evidence.
-
-    ``n/2`` times the difference of logarithms is the log-likelihood ratio with Gaussian errors
-    of unknown variance.
-    """
-    size = task.rows[0] * task.Y.shape[1]
-    least = np.maximum([free.min(), safe.min()], 1e-300)
-    return bool(size / 2 * np.log(least[1] / least[0]) > NEAR_EVIDENCE)
 
 
 def stacking_weight(a: Array, b: Array, weight: Array) -> float:
@@ -477,7 +462,7 @@ def _penalty(task: Task, w: Array) -> float:
     Z, Ub = task.X @ U, U.T @ b
     grid = quadratic.penalty_grid(A)
     mean = 1 / task.n[0] if task.intercept else 0.0
-    errors, safe = np.empty(len(grid)), np.zeros(len(grid), dtype=bool)
+    errors = np.empty(len(grid))
     for k, penalty in enumerate(grid):
         inverse = 1 / (np.maximum(s, 0) + penalty)
         leverage = Z**2 @ inverse
@@ -485,10 +470,8 @@ def _penalty(task: Task, w: Array) -> float:
             task.Y - Z @ (inverse[:, None] * Ub), (leverage + mean)[:, None]
         )
         errors[k] = np.average(np.mean(e**2, axis=1), weights=task.weight)
-        safe[k] = task.weight @ leverage <= most_parameters(task)
-    safe[-1] = True
-    if not demands(task, errors, errors[safe]):
-        errors[~safe] = np.inf
+        if task.weight @ leverage > most_parameters(task) and penalty < grid[-1]:
+            errors[k] = np.inf
     return float(grid[np.argmin(errors)])
 
 

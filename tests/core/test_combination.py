@@ -140,31 +140,6 @@ def test_leave_one_out_keeps_from_interpolating(sources):
     assert bound > 3  # where leave-one-out would have come closer
 
 
-def test_strong_evidence_lets_leave_one_out_interpolate(rng):
-    X = rng.normal(size=(21, 20))
-    for noise, near in ((1e-3, True), (3.0, False)):
-        Y = X @ np.ones((20, 1)) + noise * rng.normal(size=(21, 1))
-        task = task_of([(X, Y)])
-        for made in (
-            ridge_combination(task, alpha=None),
-            scalar_combination(
-                task_of([(X, Y), (X, Y)]), weights=np.zeros(1), alpha=None, guard=True
-            ),
-        ):
-            df = degrees_of_freedom(task, made.penalty)
-            assert (df > 20 - 2) == near
-            assert df > 1
-
-
-def test_evidence_is_a_likelihood_ratio():
-    task = task_of([(np.eye(11), np.arange(11.0)[:, None])])
-    size = 10
-    for gain, strong in ((2.9, False), (3.1, True)):
-        errors = np.array([1.0, np.exp(2 * gain / size)])
-        assert combination.demands(task, errors, errors[1:]) == strong
-    assert not combination.demands(task, np.zeros(2), np.zeros(2))
-
-
 def test_a_given_penalty_may_interpolate(rng):
     task = task_of(indicator_task(rng)[1])
     made = ridge_combination(task, alpha=1e-8)
