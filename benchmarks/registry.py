@@ -6,6 +6,7 @@ MODULES = (
     "uowq_risk",
     "real_data",
     "uowq_flaws",
+    "uowq_few",
     "otqms",
     "otqms_selection",
     "otqms_harm",

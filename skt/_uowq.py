@@ -68,7 +68,9 @@ class UOWQRegressor(RegressorMixin, MultiOutputMixin, TransferEstimator):
     alpha : "auto" or float >= 0, default="auto"
         Ridge penalty of the target part on standardised features, per target row. Raising
         it pulls the target's own part towards zero. "auto": by marginal likelihood where
-        target rows exceed features, by exact leave-one-out otherwise.
+        target rows exceed features; otherwise by exact leave-one-out among penalties that use
+        at most two degrees of freedom fewer than rows. A number may come nearer to
+        interpolation.
     constraints : callable, default=None
         Receives a cvxpy expression, the weight of one row of each source in the order of
         ``source_names_``, and returns a list of convex constraints on it.

@@ -16,6 +16,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skt.core.moments import Moments, read_only
@@ -719,6 +721,7 @@ def _as_source_model(call, model, X, feature_names, classes=None):
     names = getattr(model, "feature_names_in_", None)
     n_features = getattr(model, "n_features_in_", X.shape[1])
     _check_features(call, n_features, names, X.shape[1], feature_names)
+    _warn_of_scaler(call, model, X)
 
     def predict(rows):
         table = rows if names is None else _table(rows, names)
@@ -731,6 +734,28 @@ def _as_source_model(call, model, X, feature_names, classes=None):
             "linear models (and pipelines of linear steps) can be a source here."
         )
     return SourceModel(coef, intercept, feature_names=names)
+
+
+def _warn_of_scaler(call, model, X):
+    """Warn where the scaler in front of a frozen model saw columns in other units than X."""
+    scaler = model[0] if isinstance(model, Pipeline) else None
+    if not isinstance(scaler, StandardScaler) or scaler.scale_ is None:
+        return
+    spread = X.std(axis=0)
+    varies = (scaler.var_ > 0) & (spread > 16 * np.finfo(np.float64).eps * np.abs(X).max(axis=0))
+    ratio = np.divide(scaler.scale_, spread, out=np.ones(len(spread)), where=varies)
+    worst = int(np.argmax(np.abs(np.log(ratio))))
+    if 1 / UNITS_FACTOR <= ratio[worst] <= UNITS_FACTOR:
+        return
+    names = getattr(model, "feature_names_in_", range(len(ratio)))
+    warnings.warn(
+        f"{call} holds a pipeline whose StandardScaler knows other units than those of X: the "
+        f"standard deviations of column {names[worst]!r} differ by a factor of "
+        f"{ratio[worst]:.3g}. If X was scaled already, freeze a model that was fitted behind the "
+        "same scaler; else give X in the units that the pipeline was fitted on.",
+        UnitsWarning,
+        stacklevel=5,
+    )
 
 
 def _check_fitted(call, model):

@@ -64,6 +64,7 @@ FAMILIES = {
 FAMILY_MAY = {
     "sources",
     "core",
+    "model_selection",
     "_sklearn",
     "_base",
     "_units",

@@ -556,6 +556,33 @@ def test_other_units_warn(rows):
         check_sources({"DE": source}, X, n_targets=1)
 
 
+def test_a_pipeline_that_scales_what_was_scaled_warns(rows):
+    X, y = rows
+    raw = X * [1, 1, 5000, 1]
+    source = FrozenEstimator(make_pipeline(StandardScaler(), Ridge()).fit(raw, y))
+    message = (
+        r"sources\['DE'\] holds a pipeline whose StandardScaler knows other units .* column 2 "
+        r"differ by a factor of [45]\d\d\. If X was scaled already"
+    )
+    with pytest.warns(UnitsWarning, match=message):
+        check_sources({"DE": source}, StandardScaler().fit_transform(raw), n_targets=1)
+    table = pd.DataFrame(raw, columns=list("abcd"))
+    named = FrozenEstimator(make_pipeline(StandardScaler(), Ridge()).fit(table, y))
+    with pytest.warns(UnitsWarning, match="column 'c' differ"):
+        check_sources({"DE": named}, StandardScaler().fit_transform(raw), n_targets=1)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), StandardScaler(with_std=False)])
+def test_a_pipeline_in_the_units_of_X_does_not_warn(rows, scaler):
+    X, y = rows
+    raw = np.c_[X[:, :3] * [1, 500, 1], np.full(60, 0.1)]
+    source = FrozenEstimator(make_pipeline(scaler, Ridge()).fit(raw, y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_sources({"DE": source}, raw, n_targets=1)
+        check_sources({"DE": source}, raw * 0.1, n_targets=1)
+
+
 def test_many_columns_in_other_units_are_counted(rng):
     X, y = rng.normal(size=(30, 6)), rng.normal(size=30)
     with pytest.warns(UnitsWarning, match=r"column 0 \(factor 1e\+03\), 1 .*, 2 .* and 3 more\. "):

@@ -272,9 +272,20 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
 
 
 def target_ridge(task: Task, alpha: float | None) -> quadratic.RidgePath:
-    """Return target-only ridge along a grid of penalties, or at the given one."""
+    """Return target-only ridge along penalties that may be chosen from, or at the given one."""
     grid = quadratic.penalty_grid(task.Sxx[0]) if alpha is None else np.array([alpha * task.n[0]])
-    return quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=task.intercept)
+    path = quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=task.intercept)
+    return path.using_at_most(most_parameters(task))
+
+
+def most_parameters(task: Task) -> float:
+    """Return how many degrees of freedom a penalty chosen by leave-one-out may leave a fit.
+
+    Two fewer than rows, as many as least squares may use to have finite expected risk with
+    random rows. Closer to interpolation a row left out tells next to nothing, and the least of
+    many such errors is chosen by chance.
+    """
+    return max(float(task.rows[0]) - 2, 1.0)
 
 
 def stacking_weight(a: Array, b: Array, weight: Array) -> float:
@@ -451,13 +462,16 @@ def _penalty(task: Task, w: Array) -> float:
     Z, Ub = task.X @ U, U.T @ b
     grid = quadratic.penalty_grid(A)
     mean = 1 / task.n[0] if task.intercept else 0.0
-    errors = []
-    for penalty in grid:
+    errors = np.empty(len(grid))
+    for k, penalty in enumerate(grid):
         inverse = 1 / (np.maximum(s, 0) + penalty)
+        leverage = Z**2 @ inverse
         e = quadratic.loo_residuals(
-            task.Y - Z @ (inverse[:, None] * Ub), ((Z**2) @ inverse + mean)[:, None]
+            task.Y - Z @ (inverse[:, None] * Ub), (leverage + mean)[:, None]
         )
-        errors.append(np.average(np.mean(e**2, axis=1), weights=task.weight))
+        errors[k] = np.average(np.mean(e**2, axis=1), weights=task.weight)
+        if task.weight @ leverage > most_parameters(task) and penalty < grid[-1]:
+            errors[k] = np.inf
     return float(grid[np.argmin(errors)])
 
 

@@ -70,6 +70,13 @@ class RidgePath(NamedTuple):
     coef: Array  # (m, p, q)
     loo_residuals: Array  # (m, n, q)
     weight: Array  # (n,)
+    df: Array  # (m,) effective degrees of freedom, the intercept's not counted
+
+    def using_at_most(self, df: float) -> "RidgePath":
+        """Return the part of the path with no more degrees of freedom; the last is kept."""
+        keep = np.append(self.df[:-1] <= df, True)
+        path, residuals = self.coef[keep], self.loo_residuals[keep]
+        return RidgePath(self.penalties[keep], path, residuals, self.weight, self.df[keep])
 
     @property
     def loo_error(self) -> Array:
@@ -103,7 +110,8 @@ def ridge_path(
     fitted = np.einsum("nr,mr,rq->mnq", L, f, LY)
     leverage = f @ (L**2).T + (1 / weight.sum() if intercept else 0.0)
     coef = np.einsum("rp,mr,rq->mpq", Vt, f / np.where(s > 0, s, 1.0), LY)
-    return RidgePath(penalties, coef, loo_residuals(Y - fitted, leverage[..., None]), weight)
+    residuals = loo_residuals(Y - fitted, leverage[..., None])
+    return RidgePath(penalties, coef, residuals, weight, np.sum(f, axis=1))
 
 
 def loo_residuals(residuals: Array, leverage: Array) -> Array:

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
 
-from skt.core import combination, random_effects
+from skt.core import combination, quadratic, random_effects
 from skt.core.combination import (
     Task,
     compare_domains,
@@ -94,6 +94,71 @@ def test_weights_are_copies_of_target_rows(rng, rule):
         other = rule(task_of([(rows[0][0][again], rows[0][1][again]), *rows[1:]]))
         assert_allclose(one.coef, other.coef, atol=1e-6)
         assert_allclose(one.risk, other.risk, rtol=1e-4)
+
+
+# Target alone -----------------------------------------------------------------------------------
+
+
+def indicators(rng, n):
+    """Rows of indicators of three categories with forty values: most are constant in few rows."""
+    X = np.zeros((n, 40))
+    for low, high in ((0, 20), (20, 32), (32, 40)):
+        X[np.arange(n), rng.integers(low, high, size=n)] = 1
+    return X
+
+
+def indicator_task(rng, sources=0):
+    """Sixteen rows of the target whose indicators tell little, sixty of every source."""
+    W = 0.3 * rng.normal(size=(40, 1))
+    rows = []
+    for n in (16, *(60,) * sources):
+        X = indicators(rng, n)
+        rows.append((X, X @ W + rng.normal(size=(n, 1))))
+    return W, rows
+
+
+def degrees_of_freedom(task, penalty):
+    s = np.linalg.eigvalsh(task.Sxx[0])
+    return np.sum(s / (s + penalty))
+
+
+@pytest.mark.parametrize("sources", [0, 2])
+def test_leave_one_out_keeps_from_interpolating(sources):
+    bound = 0
+    for seed in range(20):
+        task = task_of(indicator_task(np.random.default_rng(seed), sources)[1])
+        chosen = []
+        if sources:
+            chosen.append(free_scale_combination(task, alpha=None).penalty)
+            nothing = scalar_combination(task, weights=np.zeros(2), alpha=None, guard=True)
+            chosen.append(nothing.penalty)
+        chosen.append(ridge_combination(task.alone, alpha=None).penalty)
+        assert_allclose(chosen, chosen[0])
+        df = degrees_of_freedom(task, chosen[0])
+        assert df <= 15 - 2
+        bound += df > 15 - 3
+    assert bound > 3  # where leave-one-out would have come closer
+
+
+def test_a_given_penalty_may_interpolate(rng):
+    task = task_of(indicator_task(rng)[1])
+    made = ridge_combination(task, alpha=1e-8)
+    assert_allclose(made.penalty, 16e-8)
+    assert_allclose(task.X @ made.coef, task.Y, atol=1e-5)
+
+
+def test_a_little_signal_is_not_interpolated():
+    losses = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        W, rows = indicator_task(rng)
+        task, X = task_of(rows), indicators(rng, 400) - rows[0][0].mean(axis=0)
+        grid = quadratic.penalty_grid(task.Sxx[0])
+        free = quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=True)
+        coefs = ridge_combination(task, alpha=None).coef, free.coef[free.best]
+        losses.append([np.mean((X @ (coef - W)) ** 2) for coef in coefs])
+    bound, unbound = np.mean(losses, axis=0)
+    assert bound < 0.95 * unbound
 
 
 # Scalar -----------------------------------------------------------------------------------------

@@ -191,9 +191,32 @@ def test_path_of_constant_columns_is_zero_there(rng):
 
 def test_the_best_of_a_tie_is_the_largest_penalty():
     path = quadratic.RidgePath(
-        np.array([1.0, 2.0, 3.0]), np.zeros((3, 1, 1)), np.ones((3, 4, 1)), np.ones(4)
+        np.array([1.0, 2.0, 3.0]), np.zeros((3, 1, 1)), np.ones((3, 4, 1)), np.ones(4), np.ones(3)
     )
     assert path.best == 2
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("n", "p"), [(20, 4), (6, 12)])
+def test_degrees_of_freedom_are_the_trace_of_the_influence(rng, n, p, intercept):
+    X, Y = data(rng, n, p)
+    A = centred(X) if intercept else X
+    path = ridge_path(A, Y, PENALTIES, np.ones(n), intercept=intercept)
+    for penalty, df in zip(PENALTIES, path.df, strict=True):
+        influence = A @ np.linalg.pinv(A.T @ A + penalty * np.eye(p), rcond=1e-10) @ A.T
+        assert_allclose(df, np.trace(influence), rtol=1e-6)
+
+
+def test_part_of_a_path_with_few_degrees_of_freedom(rng):
+    X, Y = data(rng, 6, 12)
+    penalties = np.geomspace(1e-4, 1e4, 30)
+    path = ridge_path(X, Y, penalties, np.ones(6), intercept=False)
+    part = path.using_at_most(4.0)
+    kept = path.df <= 4
+    assert 0 < kept.sum() < 30
+    assert_array_equal(part.penalties, penalties[kept])
+    assert_array_equal(part.loo_error, path.loo_error[kept])
+    assert_array_equal(path.using_at_most(-1.0).penalties, penalties[-1:])
 
 
 def test_path_coefficients_shrink_monotonically(rng):
