@@ -8,7 +8,13 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+    RidgeCV,
+)
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -17,6 +23,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skt import OTQMSSampler, SourceSampled, SourceWeighted, TargetCV, stack_domains
+from skt._otqms._check import LeftOut
 
 P = 8
 
@@ -517,6 +524,130 @@ def test_bad_wrappers(rng):
         SourceWeighted(Ridge(), discrepancy="normal").fit(X, y)
 
 
+# Tried with the estimator itself ----------------------------------------------------------------
+
+
+def steps(rng, n, sign):
+    """Rows whose outcome no linear model can tell from noise, a step turned by the sign."""
+    X = rng.normal(size=(n, 3))
+    return X, sign * np.where(np.abs(X[:, 0]) > 0.7, 3.0, -3.0) + 0.3 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("cls", WRAPPERS)
+def test_what_is_trained_is_tried_on_target_rows_left_out(cls):
+    """Sources alike in every linear model, and opposite in the trees that are trained."""
+    rng = np.random.default_rng(0)
+    X, y, d = stack_domains(steps(rng, 60, 1), {"a": steps(rng, 300, -1)})
+    X_test, y_test = steps(rng, 500, 1)
+    trees = HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=5, random_state=0)
+    options = {"sampler": OTQMSSampler(random_state=0)} if cls is SourceSampled else {}
+    untried = cls(trees, cv=None, **options).fit(X, y, sample_domain=d)
+    tried = cls(trees, **options).fit(X, y, sample_domain=d)
+    alone = clone(trees).fit(X[:60], y[:60])
+    assert untried.source_weights_ > 0  # the linear model sees little wrong
+    assert untried.cv_losses_ == {}
+    assert untried.chosen_ in ("UOWQ's weights", "OTQMS's rows")
+    assert untried.score(X_test, y_test) < alone.score(X_test, y_test) - 0.03
+    assert tried.chosen_ == "target alone"
+    assert_array_equal(tried.predict(X_test), alone.predict(X_test))
+    assert tried.cv_losses_["target alone"] == min(tried.cv_losses_.values())
+    assert tried.source_weights_.tolist() == [0.0]
+    assert tried.effective_sample_size_ == pytest.approx(60)
+    assert tried.source_effective_sample_size_ == pytest.approx([0.0])
+
+
+def test_rows_sampled_in_vain_are_none():
+    rng = np.random.default_rng(0)
+    X, y, d = stack_domains(steps(rng, 60, 1), {"a": steps(rng, 300, -1)})
+    tried = SourceSampled(HistGradientBoostingRegressor(min_samples_leaf=5)).fit(X, y, d)
+    assert tried.sampler_.transfer_quantities_ > 0
+    assert tried.transfer_quantities_.tolist() == [0]
+    assert_array_equal(tried.sample_indices_, np.arange(60))
+    assert tried.risk_ == tried.target_risk_
+
+
+def test_all_rows_alike_where_the_model_tells_domains_apart():
+    """Each domain has its own level, which trees read off the first feature."""
+    rng = np.random.default_rng(1)
+
+    def draw(n, place):
+        X = np.column_stack([np.full(n, place), rng.normal(size=(n, 2))])
+        return X, 5 * np.sin(3 * place) + np.sin(3 * X[:, 1]) + 0.1 * rng.normal(size=n)
+
+    X, y, d = stack_domains(draw(30, 0.0), {f"s{k}": draw(150, k / 3) for k in (1, 2, 3, 4)})
+    trees = HistGradientBoostingRegressor(max_iter=50, min_samples_leaf=5, random_state=0)
+    fitted = SourceWeighted(trees).fit(X, y, sample_domain=d)
+    assert fitted.chosen_ == "all rows alike"
+    assert fitted.source_weights_.tolist() == [1.0] * 4
+    assert_array_equal(fitted.predict(X), clone(trees).fit(X, y).predict(X))
+
+
+def test_another_candidate_must_be_better_beyond_error():
+    means = {"target alone": [1.0, 1.0], "UOWQ's weights": [1.0, 1.0], "all rows alike": [1, 1]}
+    noise = np.random.default_rng(0).normal(size=100)
+    noise = (noise - noise.mean()) / noise.std() * np.sqrt(99)  # of standard error one
+
+    def best(**gains):
+        losses = {name: np.full(100, 1.0) for name in means}
+        for name, gain in gains.items():
+            losses[{"alone": "target alone", "alike": "all rows alike"}[name]] += noise - gain
+        return LeftOut(losses, np.ones(100)).best("UOWQ's weights")
+
+    assert best(alone=0.4) == "UOWQ's weights" == best(alike=1.4)
+    assert best(alone=0.6) == "target alone"
+    assert best(alike=1.6) == "all rows alike"
+    assert best(alike=1.6, alone=1.7) == "target alone"  # better than the other in every row
+    equal = {name: np.ones(3) for name in means}
+    assert LeftOut(equal, np.ones(3)).best("UOWQ's weights") == "UOWQ's weights"
+    assert LeftOut(equal, np.ones(3)).means == dict.fromkeys(means, 1.0)
+
+
+@pytest.mark.parametrize("cls", WRAPPERS)
+def test_folds(rng, cls):
+    X, y, d = domains(rng)
+    w = np.ones(len(y))
+    w[[1, 4]] = 0.0  # target rows that do not count
+    options = {"sampler": OTQMSSampler(random_state=0)} if cls is SourceSampled else {}
+    halves = [(np.arange(20), np.arange(20, 40)), (np.arange(20, 40), np.arange(20))]
+    losses = [
+        cls(Ridge(), cv=cv, **options).fit(X, y, d, sample_weight=w).cv_losses_
+        for cv in (5, KFold(5), halves, 100)
+    ]
+    assert all(np.isfinite(list(each.values())).all() for each in losses)
+    assert len({each["target alone"] for each in losses}) == 4
+    alone = [
+        (y[test] - Ridge().fit(X[train], y[train], w[train]).predict(X[test])) ** 2
+        for train, test in halves
+    ]
+    left_out = np.average(np.concatenate(alone[::-1]), weights=w[:40]) / np.var(y[:40])
+    assert losses[2]["target alone"] == pytest.approx(left_out)
+    for cv in (1, 0, True):
+        with pytest.raises(ValueError, match=r"cv must be a whole number >= 2, a splitter, an "):
+            cls(Ridge(), cv=cv).fit(X, y, d)
+
+
+@pytest.mark.parametrize("inner", [LogisticRegression(), LinearSVC()])
+@pytest.mark.parametrize("cls", WRAPPERS)
+def test_a_class_with_one_target_row(rng, cls, inner):
+    X, y, d = domains(rng, "class", n=12)
+    y[:12] = "no"
+    y[3] = "yes"
+    fitted = cls(inner).fit(X, y, sample_domain=d)
+    assert np.isfinite(list(fitted.cv_losses_.values())).all()
+    if cls is SourceWeighted:
+        y[3] = "no"  # nothing to train on alone
+        assert cls(inner).fit(X, y, sample_domain=d).cv_losses_ == {}
+
+
+def test_outputs_of_all_units_count_alike(rng):
+    X, y, d = domains(rng)
+    Y = np.column_stack([y, rng.permutation(y)])
+    small, large = (
+        SourceWeighted(Ridge()).fit(X, Y * [1.0, unit], sample_domain=d) for unit in (1.0, 1e6)
+    )
+    assert small.cv_losses_ == pytest.approx(large.cv_losses_)
+
+
 # No harm ------------------------------------------------------------------------------------
 
 
@@ -538,3 +669,19 @@ def test_a_wrong_source_costs_next_to_nothing(cls, kind, shift):
     alone, ours = np.array(losses).T
     error = np.std(ours - alone) / np.sqrt(60)
     assert ours.mean() <= 1.02 * alone.mean() + error
+
+
+@pytest.mark.parametrize("cls", WRAPPERS)
+def test_fewer_target_rows_than_coefficients_tell_the_opposite_source(cls):
+    """They could not, when the target's own fit, shrunk to nothing, was compared."""
+    beta, losses = np.linspace(-1, 1, P), []
+    inner = RidgeCV(np.logspace(-3, 4, 15))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y, d = stack_domains(rows(rng, 6, beta), {"far": rows(rng, 200, -beta)})
+        X_test, y_test = rows(rng, 500, beta)
+        options = {"sampler": OTQMSSampler(random_state=0)} if cls is SourceSampled else {}
+        fits = clone(inner).fit(X[:6], y[:6]), cls(inner, **options).fit(X, y, sample_domain=d)
+        losses.append([np.mean((fit.predict(X_test) - y_test) ** 2) for fit in fits])
+    alone, ours = np.array(losses).T
+    assert ours.mean() <= 1.3 * alone.mean()

@@ -18,6 +18,9 @@ from skt.model_selection import TargetCV
 
 ALONE, ALIKE = "target alone", "all rows alike"
 
+# Fewer target rows cannot tell which candidate is better.
+LEAST_ROWS = 4
+
 # What another candidate must be better by than the one that the sources are judged to be worth,
 # in standard errors of the difference. The target alone needs less: to be wrong about it harms
 # less. Chosen by simulation and on real tables (docs/otqms.md).
@@ -76,6 +79,13 @@ def fit_clone(estimator, X, y, sample_weight):
     routed = get_config()["enable_metadata_routing"]
     keyword = "sample_weight" if routed else "__".join([*path, "sample_weight"])
     return estimator.fit(X, y, **{keyword: sample_weight})
+
+
+def can_be_tried(estimator, data, target):
+    """Whether the estimator can be trained on the target alone, and be judged by its rows."""
+    counted = target[data.weight(target) > 0]
+    one_class = is_classifier(estimator) and len(np.unique(safe_indexing(data.y, counted))) < 2
+    return len(counted) >= LEAST_ROWS and not one_class
 
 
 class LeftOut(NamedTuple):

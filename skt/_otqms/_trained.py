@@ -15,7 +15,7 @@ from skt._sklearn import num_samples, safe_indexing
 from skt.core import allocation, row_choice
 from skt.sources import split_domains
 
-from ._check import ALIKE, ALONE, Data, Rows, fit_clone, left_out, train
+from ._check import ALIKE, ALONE, Data, Rows, can_be_tried, fit_clone, left_out, train
 from ._domains import (
     DISCREPANCIES,
     FAMILIES,
@@ -28,9 +28,6 @@ from ._domains import (
     warn,
 )
 from ._sampler import OTQMSSampler
-
-# Fewer target rows cannot tell which candidate is better.
-LEAST_ROWS = 4
 
 
 def _estimator_has(name):
@@ -64,7 +61,7 @@ class _Wrapped(MetaEstimatorMixin, BaseEstimator):
         data = Data(X, y, np.asarray(sample_domain), weight)
         proposal = self._propose(data)
         self.chosen_ = self._judged
-        if self.cv is not None and np.sum(data.weight(target) > 0) >= LEAST_ROWS:
+        if self.cv is not None and can_be_tried(self.estimator, data, target):
             tried = left_out(
                 self.estimator, data, target, self.cv,
                 lambda rest: self._candidates(self._propose(rest), rest),
@@ -157,7 +154,7 @@ class SourceSampled(_Wrapped):
         is better by half a standard error, it is trained alone: the sampler judges sources in a
         simple model, and only the estimator itself can tell whether their rows do it good. A
         number makes folds alike in outcomes. None trusts the sampler, and trains once instead of
-        ``2 cv + 1`` times. Without effect on fewer than four rows of the target.
+        ``2 cv + 1`` times. Without effect on fewer than four rows of the target, or one class.
 
     Attributes
     ----------
@@ -338,7 +335,7 @@ class SourceWeighted(_Wrapped):
         Folds over the target's rows for that. The target alone must be better than UOWQ's weights
         by half a standard error of the difference, all rows alike by one and a half. A number
         makes folds alike in outcomes. None trusts UOWQ's weights, and trains once instead of
-        ``3 cv + 1`` times. Without effect on fewer than four rows of the target.
+        ``3 cv + 1`` times. Without effect on fewer than four rows of the target, or one class.
 
     Attributes
     ----------

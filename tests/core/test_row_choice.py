@@ -124,15 +124,40 @@ def test_noise_of_differences_is_what_is_stated(rng, name):
     assert np.all(np.abs(mean - np.mean(stated, axis=0)) < 4 * error)
 
 
-def test_a_target_with_too_few_rows_is_compared_in_what_it_sees(rng):
+def test_a_target_with_too_few_rows_is_compared_by_its_residuals(rng):
     theta = rng.normal(size=(30, 1))
     domains = [draw(rng, GAUSSIAN, n, theta) for n in (12, 300, 300)]
     measured = measure(GAUSSIAN, domains)
     assert measured.penalty > 0
-    assert len(measured.D) < 30
+    assert measured.D.shape == (12, 2)
+    fits = [np.linalg.lstsq(r.Z, r.Y, rcond=None)[0] for r in domains[1:]]
+    residuals = np.column_stack([domains[0].Y - domains[0].Z @ fit for fit in fits])
+    assert_allclose(measured.D / measured.D[0, 0], residuals / residuals[0, 0])
+    assert_allclose(measured.programme_rows, [12, 300, 300])
     far = [domains[0], domains[1], draw(rng, GAUSSIAN, 300, -theta)]
     M = discrepancy.plug_in(measure(GAUSSIAN, far).D)
-    assert M[1, 1] > 3 * M[0, 0]
+    assert M[1, 1] > 10 * M[0, 0]
+
+
+def test_residuals_have_the_discrepancy_and_the_noise_that_are_stated(rng):
+    """Means over draws at known noise, of two outputs and weights that count rows."""
+    p, n, shift = 8, 6, 0.7
+    found, expected, stated = [], [], []
+    for _ in range(300):
+        theta = rng.normal(size=(p, 2))
+        sources = [theta + shift * rng.normal(size=(p, 2)) for _ in range(2)]
+        domains = [draw(rng, GAUSSIAN, n, theta)]
+        domains += [draw(rng, GAUSSIAN, 60, each) for each in sources]
+        measured = measure(GAUSSIAN, domains)
+        unit = np.mean(domains[0].Y / measured.domains[0].Y)
+        found.append(discrepancy.plug_in(measured.D) * unit**2)
+        v = measured.v * unit**2
+        stated.append(v[0] + np.diag(v[1:]))
+        delta = np.array([(each - theta).ravel() for each in sources])
+        expected.append(delta @ delta.T / (2 * p))  # J is about the identity
+    difference = np.array(found) - np.array(expected) - np.array(stated)
+    error = difference.std(axis=0) / np.sqrt(len(difference))
+    assert np.all(np.abs(difference.mean(axis=0)) < 3 * error + 0.05 * np.mean(found, axis=0))
 
 
 def test_a_source_without_information_is_given_the_target_s_coefficients(rng):
