@@ -236,9 +236,14 @@ def _compare_linear(family: glm.Family, domains: list[Rows], given: list[Rows]) 
     return _compare(family, fits, J, partial(_differences_of_rows, target))
 
 
+def _is_small(target: Rows) -> bool:
+    """Whether the target has fewer rows than columns and two, which least squares takes."""
+    return target.size < target.Z.shape[1] + 2
+
+
 def _target_penalty(target: Rows) -> float:
     """Return no penalty with two rows more than columns, else leave-one-out's."""
-    if target.size >= target.Z.shape[1] + 2:
+    if not _is_small(target):
         return 0.0
     grid = quadratic.penalty_grid((target.Z * target.weight[:, None]).T @ target.Z)
     path = quadratic.ridge_path(target.Z, target.Y, grid, target.weight, intercept=False)
@@ -537,10 +542,12 @@ def choose(
 def _clearly_worse(found: Losses, target: Rows) -> NDArray[np.bool_]:
     """Return which candidates predict left-out target rows worse than the first, beyond error.
 
-    It takes no model of how domains differ to see this, only target rows.
+    It takes no model of how domains differ to see this, only target rows. Where these are fewer
+    than coefficients, such a model is all guess, and to be worse at all is enough.
     """
     worse = found.left_out - found.left_out[0]
     w = target.weight / target.size
     mean = worse @ w
     error = np.sqrt((worse - mean[:, None]) ** 2 @ w / max(target.size - 1, 1))
+    error *= not _is_small(target)
     return (mean > error) & (np.arange(len(worse)) > 0)
