@@ -14,7 +14,8 @@ is minimised under rank C <= r by C_r = W [W H]_r, where W = (G + gamma I)^(-1/2
 truncated singular value decomposition: Eckart and Young in the metric of G.
 
 Nothing here depends on n. Every array may have leading dimensions (folds, say): functions
-broadcast over them.
+broadcast over them. With far fewer rows than features, all that is learnt from several sets of
+rows lies in the span of their rows, and is computed there (`span`).
 
 References
 ----------
@@ -40,6 +41,9 @@ AMPLE_ROWS = 1.5
 # Ridge penalties that are tried, relative to the mean eigenvalue of G.
 RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
 EPS = float(np.finfo(float).eps)
+# Several sets of rows are looked at within the span of their rows, if it has less than this part
+# of the dimensions.
+NARROW = 1 / 3
 # Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
 TIE = 1e-12
 
@@ -209,6 +213,34 @@ def _negligible(e: Array) -> Array:
     return np.maximum(e[..., -1:], 0.0) * (10 * e.shape[-1] * EPS)
 
 
+def span(G: Array, least: int = 0, rounding: float = 0.0) -> Array | None:
+    """Return an orthonormal basis, (p, k), of the ranges of all G together.
+
+    Of at least `least` dimensions. None where it has so many that to work in it does not pay.
+    Eigenvalues up to `rounding` are zero.
+    """
+    p = G.shape[-1]
+    e, Q = np.linalg.eigh(np.mean(G.reshape(-1, p, p), axis=0))
+    k = max(int(np.sum(e > np.maximum(_negligible(e), rounding))), least)
+    return Q[:, p - k :] if 0 < k < NARROW * p else None
+
+
+def narrowed(m: SecondMoments) -> tuple[Array | None, SecondMoments]:
+    """Return a basis Q of the span of several sets of rows, and the moments of X Q.
+
+    C = Q (Q'C) for what is learnt of them. One set is left as it is, and so are rows whose span is
+    not much smaller than the space: then there is no Q.
+    """
+    several = m.G.ndim > 2 and len(m.G) > 1
+    Q = span(m.G, min(m.H.shape[-2:])) if several else None
+    return Q, m if Q is None else within(Q, m)
+
+
+def within(Q: Array, m: SecondMoments) -> SecondMoments:
+    """Return the moments of X Q."""
+    return m._replace(G=Q.T @ m.G @ Q, H=Q.T @ m.H)
+
+
 def rank_of(G: Array) -> int:
     """Return the numerical rank of X, from G = X'X/n."""
     e = np.linalg.eigvalsh(G)
@@ -217,11 +249,12 @@ def rank_of(G: Array) -> int:
 
 def reduced_rank(m: SecondMoments, rank: int, ridge: float = 0.0) -> Factors:
     """Return the minimiser of (R1) among coefficients of the given rank."""
+    Q, m = narrowed(m)
     W = inverse_root(m.G, ridge)
     left, s, right = np.linalg.svd(W @ m.H, full_matrices=False)
     A = W @ (left[..., :rank] * s[..., None, :rank])  # C = A right'
     U, d, rotation = np.linalg.svd(A, full_matrices=False)
-    return Factors(U, d, transpose(rotation @ right[..., :rank, :]))
+    return Factors(U if Q is None else Q @ U, d, transpose(rotation @ right[..., :rank, :]))
 
 
 def truncated(C: Array, G: Array, rank: int, ridge: float = 0.0) -> Factors:
@@ -274,6 +307,8 @@ def rank_errors(
     In C_r = sum_j a_j b_j' the b_j are orthonormal, so that each j adds its own term: all
     ranks, 0, 1, ..., cost one decomposition.
     """
+    Q, train = narrowed(train)
+    test = test if Q is None else within(Q, test)
     e, Q = np.linalg.eigh(train.G)
     return np.array([_errors_of_ranks(_inverse_root(e, Q, r), train.H, test) for r in ridges])
 

@@ -28,9 +28,11 @@ from .reduced_rank import (
     SecondMoments,
     choose,
     factor_error,
+    narrowed,
     rank_errors,
     reduced_rank,
     ridge_grid,
+    transpose,
     truncated,
 )
 from .smart import (
@@ -126,8 +128,9 @@ class Bases(NamedTuple):
 
 def rotate(m: SecondMoments, bases: Bases) -> SecondMoments:
     """Return the moments of X U0 and Y V0."""
-    U, V = bases.left.basis, bases.right.basis
-    return m._replace(G=U.T @ m.G @ U, H=U.T @ m.H @ V)
+    Q, inner = narrowed(m)
+    U = bases.left.basis if Q is None else transpose(Q) @ bases.left.basis
+    return m._replace(G=U.T @ inner.G @ U, H=U.T @ inner.H @ bases.right.basis)
 
 
 def make_problem(
