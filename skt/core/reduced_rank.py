@@ -46,6 +46,8 @@ EPS = float(np.finfo(float).eps)
 NARROW = 1 / 3
 # Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
 TIE = 1e-12
+# Errors of validation below this part of ||Y||^2/n are rounding error.
+ROUNDING = 1e-13
 
 
 class SecondMoments(NamedTuple):
@@ -92,6 +94,12 @@ class Chosen(NamedTuple):
     ridge: float
     errors: Array  # (n_ridges, n_ranks) mean errors of validation; empty if not by validation
     ridges: Array  # (n_ridges,)
+    lowest: tuple[int, float]  # rank and ridge of the lowest error, be it lower by chance or not
+
+    @property
+    def of_lowest_error(self) -> Chosen:
+        """The choice without a doubt of its rank, for what is judged on its own."""
+        return self._replace(rank=self.lowest[0], ridge=self.lowest[1])
 
 
 def transpose(A: Array) -> Array:
@@ -346,24 +354,72 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     Returns
     -------
     Chosen
-        Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise the
-        pair with the least mean error of validation.
+        Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise by
+        `validated`.
     """
     total = folds.train.at(0)
     if is_ample(total, lost):
         ridge = 0.0 if ridge is None else ridge
         rank = max(rsc_rank(total, lost), 1) if rank is None and ridge == 0.0 else rank
     if rank is not None and ridge is not None:
-        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]))
+        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]), (rank, ridge))
     if len(folds.test.n) == 0:  # one row tells the mean
-        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1))
-    ridges = ridge_grid(total.G) if ridge is None else np.array([ridge])
-    weight = folds.test.n / np.sum(folds.test.n)
-    errors = weight @ rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
-    shown = errors if rank is None else errors[:, rank : rank + 1]
-    least = shown <= np.min(shown) + TIE * np.abs(np.min(shown))
-    best = np.unravel_index(int(np.argmax(least)), shown.shape)
-    return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
+        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1), (0, ridge or 0.0))
+    return validated(folds, rank, ridge_grid(total.G) if ridge is None else np.array([ridge]))
+
+
+def validated(folds: Folds, rank: int | None, ridges: Array) -> Chosen:
+    """Choose the penalty, and the rank if it is None, by cross-validation.
+
+    A rank below that of ridge regression is taken where it lowers the error by more than one
+    standard error: the least of many noisy errors is low by chance, and where rows are few, what
+    a wrong rank costs is more than what the right one brings.
+    """
+    each = rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
+    errors = folds.test.n / np.sum(folds.test.n) @ each
+    row, column = _lowest(errors if rank is None else errors[:, rank : rank + 1])
+    if rank is not None:
+        return Chosen(rank, float(ridges[row]), errors, ridges, (rank, float(ridges[row])))
+    full = min(rank_of(folds.train.G[0]), errors.shape[1] - 1)
+    ridge_row = _lowest(errors[:, full:])[0]
+    gains, spread = log_gains(np.array([each[ridge_row, :, full], each[row, :, column]]), folds)
+    useless = column == 0 and gains[1] <= TIE  # nothing is better than the mean
+    best = (column, row) if useless or gains[1] > spread[1] + TIE else (full, ridge_row)
+    return Chosen(best[0], float(ridges[best[1]]), errors, ridges, (column, float(ridges[row])))
+
+
+def _lowest(errors: Array) -> tuple[int, int]:
+    """Return row and column of the lowest error; of equal ones the first."""
+    least = errors <= np.min(errors) + TIE * np.abs(np.min(errors))
+    row, column = np.unravel_index(int(np.argmax(least)), errors.shape)
+    return int(row), int(column)
+
+
+def log_gains(errors: Array, folds: Folds) -> tuple[Array, Array]:
+    """Return the means over folds of log(error of the first / error), and their standard errors.
+
+    Of errors (n, n_folds). Logarithms, since a fold of outliers would decide on its own.
+    """
+    least = np.maximum(ROUNDING * folds.test.y2, np.finfo(float).tiny)
+    logs = np.log(np.maximum(errors, least))
+    gains = logs[0] - logs
+    mean = gains.mean(axis=1) if gains.size else np.zeros(len(gains))
+    return mean, mean_errors(gains, folds)
+
+
+def mean_errors(values: Array, folds: Folds) -> Array:
+    """Return the standard errors of means over folds, (n, n_folds) -> (n,).
+
+    Folds that predict the same rows again are not independent: they tell the spread of a fold,
+    and count as often as it takes to predict every row once. A single fold has no standard
+    error; it counts as zero.
+    """
+    n_folds = values.shape[1]
+    if n_folds == 0:
+        return np.zeros(len(values))
+    once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
+    spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
+    return np.sqrt(spread / (once * n_folds))
 
 
 # A coefficient to start from ----------------------------------------------------------------
