@@ -65,7 +65,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
     ----------
     rank : "auto" or int >= 0, default="auto"
         Rank of C. "auto": by the rank selection criterion where there are rows enough (1.5
-        times the rank of X), otherwise by cross-validation, separately with and without sources.
+        times the rank of X), otherwise by cross-validation, separately with and without sources;
+        without them it is restricted only where that is better by more than a standard error.
     structural_rank : "auto", int or pair of int, default="auto"
         Leading source directions, of features and of outputs, that are free. Raising it
         restrains less. "auto": chosen jointly with ``alpha``.

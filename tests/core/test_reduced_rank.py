@@ -221,6 +221,34 @@ def test_few_rows_are_chosen_for_by_validation(rng):
     assert list(given.ridges).index(given.ridge) == np.argmin(given.errors[:, 2])
 
 
+def test_a_rank_is_restricted_where_that_is_better_by_a_standard_error(rng):
+    outcomes = set()
+    for noise in (0.3, 3.0, 3.0, 3.0, 30.0, 30.0):
+        X, Y, _ = data(rng, n=12, p=20, noise=noise)
+        folds, _ = folds_of(X, Y)
+        chosen = choose(folds, None, None, 1.0)
+        each = rank_errors(folds.train.at(slice(1, None)), folds.test, chosen.ridges)
+        row, rank = np.unravel_index(np.argmin(chosen.errors), chosen.errors.shape)
+        assert chosen.lowest == (rank, chosen.ridges[row])
+        ridge = np.argmin(chosen.errors[:, -1])
+        gains = np.log(each[ridge, :, -1] / each[row, :, rank])
+        restricted = gains.mean() > gains.std(ddof=1) / np.sqrt(4)
+        expected = chosen.lowest if restricted else (5, chosen.ridges[ridge])
+        assert (chosen.rank, chosen.ridge) == expected
+        assert chosen.of_lowest_error[:2] == chosen.lowest
+        outcomes.add(bool(restricted))
+    assert outcomes == {True, False}
+
+
+def test_an_unrestricted_rank_is_that_of_the_rows(rng):
+    """Folds have fewer rows than there are, and cannot tell their number from it."""
+    X, Y, _ = data(rng, n=6, p=20, q=9, rank=9, noise=3.0)
+    folds, _ = folds_of(X, Y, k=3)
+    chosen = choose(folds, None, None, 1.0)
+    assert chosen.rank == 5
+    assert chosen.lowest[0] <= 3
+
+
 def test_of_equal_errors_the_lowest_rank_is_taken(rng):
     """Two rows: what is fitted to one predicts the other as its mean does, but for rounding."""
     X, Y, _ = data(rng, n=2)
