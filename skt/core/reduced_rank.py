@@ -98,7 +98,7 @@ class Chosen(NamedTuple):
 
     @property
     def of_lowest_error(self) -> Chosen:
-        """The choice without a doubt of its rank, for what is judged on its own."""
+        """The choice that gives chance no weight, for candidates that must yet prove better."""
         return self._replace(rank=self.lowest[0], ridge=self.lowest[1])
 
 
@@ -377,15 +377,20 @@ def validated(folds: Folds, rank: int | None, ridges: Array) -> Chosen:
     """
     each = rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
     errors = folds.test.n / np.sum(folds.test.n) @ each
-    row, column = _lowest(errors if rank is None else errors[:, rank : rank + 1])
     if rank is not None:
-        return Chosen(rank, float(ridges[row]), errors, ridges, (rank, float(ridges[row])))
-    full = min(rank_of(folds.train.G[0]), errors.shape[1] - 1)
-    ridge_row = _lowest(errors[:, full:])[0]
-    gains, spread = log_gains(np.array([each[ridge_row, :, full], each[row, :, column]]), folds)
-    useless = column == 0 and gains[1] <= TIE  # nothing is better than the mean
-    best = (column, row) if useless or gains[1] > spread[1] + TIE else (full, ridge_row)
-    return Chosen(best[0], float(ridges[best[1]]), errors, ridges, (column, float(ridges[row])))
+        ridge = float(ridges[_lowest(errors[:, rank : rank + 1])[0]])
+        return Chosen(rank, ridge, errors, ridges, (rank, ridge))
+    best, lowest = ((k, float(ridges[row])) for row, k in _with_doubt(each, errors, folds))
+    return Chosen(*best, errors, ridges, lowest)
+
+
+def _with_doubt(each: Array, errors: Array, folds: Folds) -> tuple[tuple[int, int], ...]:
+    """Return penalty and rank, as places in `errors`: to be taken, and of the lowest error."""
+    lowest, full = _lowest(errors), min(rank_of(folds.train.G[0]), errors.shape[1] - 1)
+    free = _lowest(errors[:, full:])[0], full
+    gains, spread = log_gains(np.array([each[row, :, k] for row, k in (free, lowest)]), folds)
+    useless = lowest[1] == 0 and gains[1] <= TIE  # nothing is better than the mean
+    return (lowest if useless or gains[1] > spread[1] + TIE else free), lowest
 
 
 def _lowest(errors: Array) -> tuple[int, int]:
