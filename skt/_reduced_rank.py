@@ -25,7 +25,8 @@ class ReducedRankRegressor(LatentFactors, TransferEstimator):
     rank : "auto" or int >= 0, default="auto"
         Number of latent factors. Raising it fits more and varies more. "auto": by the rank
         selection criterion where there are rows enough (1.5 times the rank of X), by
-        cross-validation together with ``alpha`` otherwise. 0 predicts the mean.
+        cross-validation together with ``alpha`` otherwise: then it is restricted where that is
+        better than ridge regression by more than one standard error. 0 predicts the mean.
     alpha : "auto" or float >= 0, default="auto"
         Ridge penalty per row. Raising it pulls coefficients to zero. "auto": none where there
         are rows enough, by cross-validation otherwise. In squared units of (scaled) X.

@@ -18,7 +18,7 @@ from ._latent_factors import (
     is_auto,
     is_count,
 )
-from .core.reduced_rank import Folds
+from .core.reduced_rank import Folds, log_gains, mean_errors
 from .core.smart import State
 from .core.smart_selection import (
     Bases,
@@ -26,8 +26,6 @@ from .core.smart_selection import (
     fit,
     fit_by_bic,
     fit_plain,
-    log_gains,
-    mean_errors,
     rotate,
 )
 from .core.source_bases import source_sides, whole
@@ -67,7 +65,8 @@ class SMARTRegressor(LatentFactors, TransferEstimator):
     ----------
     rank : "auto" or int >= 0, default="auto"
         Rank of C. "auto": by the rank selection criterion where there are rows enough (1.5
-        times the rank of X), otherwise by cross-validation, separately with and without sources.
+        times the rank of X), otherwise by cross-validation, separately with and without sources;
+        without them it is restricted only where that is better by more than a standard error.
     structural_rank : "auto", int or pair of int, default="auto"
         Leading source directions, of features and of outputs, that are free. Raising it
         restrains less. "auto": chosen jointly with ``alpha``.
@@ -377,9 +376,10 @@ def _cv_results(fitted, folds, columns):
     if not fitted.candidates:
         return {}
     unit, weight = columns.alpha_unit, folds.test.n / np.sum(folds.test.n)
-    errors = np.array([c.errors for c in fitted.candidates]) * unit / len(columns.y)
+    in_units = np.array([c.errors for c in fitted.candidates])
+    errors = in_units * unit / len(columns.y)
     difference = errors - errors[0]
-    log_gain, log_gain_error = log_gains(fitted.candidates, folds)
+    log_gain, log_gain_error = log_gains(in_units, folds)
     return {
         "structural_rank": np.array([c.structural for c in fitted.candidates]),
         "alpha": np.array([c.alpha for c in fitted.candidates]) * unit,

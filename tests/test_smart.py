@@ -17,15 +17,21 @@ from sklearn.preprocessing import StandardScaler
 
 from skt import Moments, ReducedRankRegressor, SMARTRegressor, SourceModel, stack_domains
 from skt._folds import repeated_folds
-from skt.core.reduced_rank import Factors, Folds, SecondMoments, reduced_rank, truncated
+from skt.core.reduced_rank import (
+    Factors,
+    Folds,
+    SecondMoments,
+    log_gains,
+    mean_errors,
+    reduced_rank,
+    truncated,
+)
 from skt.core.smart import objective
 from skt.core.smart_selection import (
     Bases,
     Setting,
     fit,
-    log_gains,
     make_problem,
-    mean_errors,
     rotate,
     stacking_weight,
 )
@@ -307,7 +313,7 @@ def test_a_stack_is_the_mean_of_both_at_its_rank():
 def test_a_fold_of_outliers_does_not_decide():
     errors = np.array([[1.0, 1.0, 1.0, 1.0, 50.0], [0.8, 0.8, 0.8, 0.8, 60.0]])
     folds = folds_of_sizes(5, np.ones(5))
-    gains, gain_errors = log_gains([Errors(row) for row in errors], folds)
+    gains, gain_errors = log_gains(errors, folds)
     expected = np.log(errors[0] / errors[1])
     assert gains[1] == pytest.approx(expected.mean())
     assert gain_errors[1] == pytest.approx(expected.std(ddof=1) / np.sqrt(5))
@@ -333,13 +339,6 @@ def test_folds_of_the_same_rows_are_not_counted_as_new(rng):
     some = mean_errors(values, folds_of_sizes(20, np.full(5, 2.0)))
     assert_allclose(some, once)
     assert_array_equal(mean_errors(values[:, :1], folds_of_sizes(10, np.full(1, 2.0))), 0)
-
-
-class Errors:
-    """A candidate of which the errors are all that is known."""
-
-    def __init__(self, errors):
-        self.errors = errors
 
 
 # Invariances --------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ is minimised under rank C <= r by C_r = W [W H]_r, where W = (G + gamma I)^(-1/2
 truncated singular value decomposition: Eckart and Young in the metric of G.
 
 Nothing here depends on n. Every array may have leading dimensions (folds, say): functions
-broadcast over them.
+broadcast over them. With far fewer rows than features, all that is learnt from several sets of
+rows lies in the span of their rows, and is computed there (`span`).
 
 References
 ----------
@@ -40,8 +41,13 @@ AMPLE_ROWS = 1.5
 # Ridge penalties that are tried, relative to the mean eigenvalue of G.
 RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
 EPS = float(np.finfo(float).eps)
+# Several sets of rows are looked at within the span of their rows, if it has less than this part
+# of the dimensions.
+NARROW = 1 / 3
 # Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
 TIE = 1e-12
+# Errors of validation below this part of ||Y||^2/n are rounding error.
+ROUNDING = 1e-13
 
 
 class SecondMoments(NamedTuple):
@@ -88,6 +94,12 @@ class Chosen(NamedTuple):
     ridge: float
     errors: Array  # (n_ridges, n_ranks) mean errors of validation; empty if not by validation
     ridges: Array  # (n_ridges,)
+    lowest: tuple[int, float]  # rank and ridge of the lowest error, be it lower by chance or not
+
+    @property
+    def of_lowest_error(self) -> Chosen:
+        """The choice that gives chance no weight, for candidates that must yet prove better."""
+        return self._replace(rank=self.lowest[0], ridge=self.lowest[1])
 
 
 def transpose(A: Array) -> Array:
@@ -209,6 +221,34 @@ def _negligible(e: Array) -> Array:
     return np.maximum(e[..., -1:], 0.0) * (10 * e.shape[-1] * EPS)
 
 
+def span(G: Array, least: int = 0, rounding: float = 0.0) -> Array | None:
+    """Return an orthonormal basis, (p, k), of the ranges of all G together.
+
+    Of at least `least` dimensions. None where it has so many that to work in it does not pay.
+    Eigenvalues up to `rounding` are zero.
+    """
+    p = G.shape[-1]
+    e, Q = np.linalg.eigh(np.mean(G.reshape(-1, p, p), axis=0))
+    k = max(int(np.sum(e > np.maximum(_negligible(e), rounding))), least)
+    return Q[:, p - k :] if 0 < k < NARROW * p else None
+
+
+def narrowed(m: SecondMoments) -> tuple[Array | None, SecondMoments]:
+    """Return a basis Q of the span of several sets of rows, and the moments of X Q.
+
+    C = Q (Q'C) for what is learnt of them. One set is left as it is, and so are rows whose span is
+    not much smaller than the space: then there is no Q.
+    """
+    several = m.G.ndim > 2 and len(m.G) > 1
+    Q = span(m.G, min(m.H.shape[-2:])) if several else None
+    return Q, m if Q is None else within(Q, m)
+
+
+def within(Q: Array, m: SecondMoments) -> SecondMoments:
+    """Return the moments of X Q."""
+    return m._replace(G=Q.T @ m.G @ Q, H=Q.T @ m.H)
+
+
 def rank_of(G: Array) -> int:
     """Return the numerical rank of X, from G = X'X/n."""
     e = np.linalg.eigvalsh(G)
@@ -217,11 +257,12 @@ def rank_of(G: Array) -> int:
 
 def reduced_rank(m: SecondMoments, rank: int, ridge: float = 0.0) -> Factors:
     """Return the minimiser of (R1) among coefficients of the given rank."""
+    Q, m = narrowed(m)
     W = inverse_root(m.G, ridge)
     left, s, right = np.linalg.svd(W @ m.H, full_matrices=False)
     A = W @ (left[..., :rank] * s[..., None, :rank])  # C = A right'
     U, d, rotation = np.linalg.svd(A, full_matrices=False)
-    return Factors(U, d, transpose(rotation @ right[..., :rank, :]))
+    return Factors(U if Q is None else Q @ U, d, transpose(rotation @ right[..., :rank, :]))
 
 
 def truncated(C: Array, G: Array, rank: int, ridge: float = 0.0) -> Factors:
@@ -274,6 +315,8 @@ def rank_errors(
     In C_r = sum_j a_j b_j' the b_j are orthonormal, so that each j adds its own term: all
     ranks, 0, 1, ..., cost one decomposition.
     """
+    Q, train = narrowed(train)
+    test = test if Q is None else within(Q, test)
     e, Q = np.linalg.eigh(train.G)
     return np.array([_errors_of_ranks(_inverse_root(e, Q, r), train.H, test) for r in ridges])
 
@@ -311,24 +354,77 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
     Returns
     -------
     Chosen
-        Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise the
-        pair with the least mean error of validation.
+        Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise by
+        `validated`.
     """
     total = folds.train.at(0)
     if is_ample(total, lost):
         ridge = 0.0 if ridge is None else ridge
         rank = max(rsc_rank(total, lost), 1) if rank is None and ridge == 0.0 else rank
     if rank is not None and ridge is not None:
-        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]))
+        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]), (rank, ridge))
     if len(folds.test.n) == 0:  # one row tells the mean
-        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1))
-    ridges = ridge_grid(total.G) if ridge is None else np.array([ridge])
-    weight = folds.test.n / np.sum(folds.test.n)
-    errors = weight @ rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
-    shown = errors if rank is None else errors[:, rank : rank + 1]
-    least = shown <= np.min(shown) + TIE * np.abs(np.min(shown))
-    best = np.unravel_index(int(np.argmax(least)), shown.shape)
-    return Chosen(int(best[1]) if rank is None else rank, float(ridges[best[0]]), errors, ridges)
+        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1), (0, ridge or 0.0))
+    return validated(folds, rank, ridge_grid(total.G) if ridge is None else np.array([ridge]))
+
+
+def validated(folds: Folds, rank: int | None, ridges: Array) -> Chosen:
+    """Choose the penalty, and the rank if it is None, by cross-validation.
+
+    A rank below that of ridge regression is taken where it lowers the error by more than one
+    standard error: the least of many noisy errors is low by chance, and where rows are few, what
+    a wrong rank costs is more than what the right one brings.
+    """
+    each = rank_errors(folds.train.at(slice(1, None)), folds.test, ridges)
+    errors = folds.test.n / np.sum(folds.test.n) @ each
+    if rank is not None:
+        ridge = float(ridges[_lowest(errors[:, rank : rank + 1])[0]])
+        return Chosen(rank, ridge, errors, ridges, (rank, ridge))
+    best, lowest = ((k, float(ridges[row])) for row, k in _with_doubt(each, errors, folds))
+    return Chosen(*best, errors, ridges, lowest)
+
+
+def _with_doubt(each: Array, errors: Array, folds: Folds) -> tuple[tuple[int, int], ...]:
+    """Return penalty and rank, as places in `errors`: to be taken, and of the lowest error."""
+    lowest, full = _lowest(errors), min(rank_of(folds.train.G[0]), errors.shape[1] - 1)
+    free = _lowest(errors[:, full:])[0], full
+    gains, spread = log_gains(np.array([each[row, :, k] for row, k in (free, lowest)]), folds)
+    useless = lowest[1] == 0 and gains[1] <= TIE  # nothing is better than the mean
+    return (lowest if useless or gains[1] > spread[1] + TIE else free), lowest
+
+
+def _lowest(errors: Array) -> tuple[int, int]:
+    """Return row and column of the lowest error; of equal ones the first."""
+    least = errors <= np.min(errors) + TIE * np.abs(np.min(errors))
+    row, column = np.unravel_index(int(np.argmax(least)), errors.shape)
+    return int(row), int(column)
+
+
+def log_gains(errors: Array, folds: Folds) -> tuple[Array, Array]:
+    """Return the means over folds of log(error of the first / error), and their standard errors.
+
+    Of errors (n, n_folds). Logarithms, since a fold of outliers would decide on its own.
+    """
+    least = np.maximum(ROUNDING * folds.test.y2, np.finfo(float).tiny)
+    logs = np.log(np.maximum(errors, least))
+    gains = logs[0] - logs
+    mean = gains.mean(axis=1) if gains.size else np.zeros(len(gains))
+    return mean, mean_errors(gains, folds)
+
+
+def mean_errors(values: Array, folds: Folds) -> Array:
+    """Return the standard errors of means over folds, (n, n_folds) -> (n,).
+
+    Folds that predict the same rows again are not independent: they tell the spread of a fold,
+    and count as often as it takes to predict every row once. A single fold has no standard
+    error; it counts as zero.
+    """
+    n_folds = values.shape[1]
+    if n_folds == 0:
+        return np.zeros(len(values))
+    once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
+    spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
+    return np.sqrt(spread / (once * n_folds))
 
 
 # A coefficient to start from ----------------------------------------------------------------

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .reduced_rank import Factors, SecondMoments, factor_error, reduced_rank, transpose
+from .reduced_rank import Factors, SecondMoments, factor_error, reduced_rank, span, transpose
 
 Array = NDArray[Any]
 
@@ -167,15 +167,15 @@ def end_duals(f: Factors, problem: Problem) -> tuple[Array, Array]:
 def prepared(problem: Problem, ridge: float) -> Problem:
     """Return the problem with what every iteration needs of G: curvature and, maybe, a root.
 
-    A root pays where the rank of G, but for the ridge penalty, is below a third of p.
+    A root pays where the rank of G, but for the ridge penalty, is much below p.
     """
-    e, Q = np.linalg.eigh(problem.m.G)
-    problem = problem._replace(curvature=e[..., -1])
-    k = int(np.max(np.sum(e - ridge > 1e-12 * e[..., -1:], axis=-1)))
-    if 3 * k >= e.shape[-1] or k == 0:
-        return problem
-    root = Q[..., -k:] * np.sqrt(np.maximum(e[..., None, -k:] - ridge, 0.0))
-    return problem._replace(root=root, ridge=ridge)
+    G = problem.m.G - ridge * np.eye(problem.m.G.shape[-1])
+    Q = span(G, rounding=1e-12 * ridge)
+    if Q is None:
+        return problem._replace(curvature=np.linalg.eigvalsh(problem.m.G)[..., -1])
+    e, inner = np.linalg.eigh(transpose(Q) @ G @ Q)
+    root = Q @ (inner * np.sqrt(np.maximum(e, 0.0))[..., None, :])
+    return problem._replace(root=root, ridge=ridge, curvature=e[..., -1] + ridge)
 
 
 def lambda_max(problem: Problem, rank: int) -> Array:

@@ -28,9 +28,12 @@ from .reduced_rank import (
     SecondMoments,
     choose,
     factor_error,
+    log_gains,
+    narrowed,
     rank_errors,
     reduced_rank,
     ridge_grid,
+    transpose,
     truncated,
 )
 from .smart import (
@@ -61,8 +64,6 @@ N_STRUCTURAL = 8
 PATH_TOL, PATH_ITER = 1e-3, 60
 # From this weight on the best candidate stands alone, so that its zeros stay zeros.
 CERTAIN = 0.95
-# Errors of validation below this part of ||Y||^2/n are rounding error.
-ROUNDING = 1e-13
 
 
 class Setting(NamedTuple):
@@ -126,8 +127,9 @@ class Bases(NamedTuple):
 
 def rotate(m: SecondMoments, bases: Bases) -> SecondMoments:
     """Return the moments of X U0 and Y V0."""
-    U, V = bases.left.basis, bases.right.basis
-    return m._replace(G=U.T @ m.G @ U, H=U.T @ m.H @ V)
+    Q, inner = narrowed(m)
+    U = bases.left.basis if Q is None else transpose(Q) @ bases.left.basis
+    return m._replace(G=U.T @ inner.G @ U, H=U.T @ inner.H @ bases.right.basis)
 
 
 def make_problem(
@@ -172,8 +174,8 @@ def fit(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
         return _fit_given(folds, bases, setting, chosen)
     candidates = [plain(folds, chosen)]
     if len(folds.test.n) and setting.rank != 0:
-        candidates += _borrowing(folds, bases, setting, chosen)
-    gains, errors = log_gains(candidates, folds)
+        candidates += _borrowing(folds, bases, setting, chosen.of_lowest_error)
+    gains, errors = log_gains(np.array([c.errors for c in candidates]), folds)
     best = int(np.argmax(gains))
     weight = stacking_weight(gains[best], errors[best], float(folds.train.n[0]))
     if weight == 0:
@@ -188,7 +190,8 @@ def _fit_given(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
     objective counts.
     """
     structural, alpha = setting.structural or (0, 0), setting.alpha or (0.0, 0.0)
-    rank, ridge, total = chosen.rank, chosen.ridge, folds.train.at(0)
+    rank, ridge = chosen.lowest if any(alpha) else (chosen.rank, chosen.ridge)
+    total = folds.train.at(0)
     if np.isinf(alpha[0]):  # nothing is left outside the subspaces, which bound the rank
         rank = min(rank, *structural)
     problem = make_problem(total, bases, structural, ridge, setting.entrywise)
@@ -265,33 +268,6 @@ def _borrowing(folds: Folds, bases: Bases, setting: Setting, chosen: Chosen) -> 
     settings = [(max(chosen.rank, 1), chosen.ridge), *([(best.rank, best.ridge)] if best else [])]
     for rank, ridge in dict.fromkeys(settings):
         yield from _path(folds, bases, setting, setting.structural or (0, 0), rank, ridge)
-
-
-def log_gains(candidates: list[Candidate], folds: Folds) -> tuple[Array, Array]:
-    """Return the means over folds of log(error of the first / error), and their standard errors.
-
-    Logarithms, since a fold of outliers would decide on its own.
-    """
-    least = np.maximum(ROUNDING * folds.test.y2, TINY)
-    logs = np.log([np.maximum(c.errors, least) for c in candidates])
-    gains = logs[0] - logs
-    mean = gains.mean(axis=1) if gains.size else np.zeros(len(gains))
-    return mean, mean_errors(gains, folds)
-
-
-def mean_errors(values: Array, folds: Folds) -> Array:
-    """Return the standard errors of means over folds, (n, n_folds) -> (n,).
-
-    Folds that predict the same rows again are not independent: they tell the spread of a fold,
-    and count as often as it takes to predict every row once. A single fold has no standard
-    error; it counts as zero.
-    """
-    n_folds = values.shape[1]
-    if n_folds == 0:
-        return np.zeros(len(values))
-    once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
-    spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
-    return np.sqrt(spread / (once * n_folds))
 
 
 def stacking_weight(gain: float, error: float, n: float) -> float:
@@ -453,9 +429,9 @@ def fit_by_bic(folds: Folds, bases: Bases, setting: Setting) -> Fitted:
     The structural rank is that of the best closed-form end, the paper's answer where sources
     are good; reduced-rank regression is not among the candidates.
     """
-    chosen = choose(folds, setting.rank, setting.ridge, setting.lost)
     if setting.alpha is not None or setting.rank == 0 or not len(folds.test.n):
         return fit(folds, bases, setting)
+    chosen = choose(folds, setting.rank, setting.ridge, setting.lost).of_lowest_error
     ends = list(_ends(folds, bases, setting, chosen))
     best = min(ends, key=lambda c: _mean(c.errors, folds), default=None)
     structural = setting.structural or (best.structural if best else (0, 0))

@@ -22,6 +22,7 @@ from skt.core.reduced_rank import (
     ridge_grid,
     rsc_rank,
     second_moments,
+    span,
     squared_error,
     without,
 )
@@ -116,6 +117,38 @@ def test_folds_by_taking_away_are_folds_by_selecting(rng, intercept):
         assert_allclose(squared_error(model.coef_.T, folds.test.at(k)), loss, rtol=1e-4)
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+def test_few_rows_are_looked_at_within_their_span(rng, intercept, monkeypatch):
+    """Nothing comes out otherwise than in all dimensions."""
+    X, Y, _ = data(rng, n=9, p=40, q=3)
+    folds, _ = folds_of(X, Y, intercept=intercept)
+
+    def results():
+        without_folds = folds.train.at(slice(1, None))
+        yield from (reduced_rank(folds.train, rank, 0.3).C for rank in (0, 2, 3))
+        yield reduced_rank(folds.train, 3).C
+        yield rank_errors(without_folds, folds.test, [0.0, 0.3])
+
+    assert span(folds.train.G).shape == (40, 9 - intercept)
+    within_span = list(results())
+    monkeypatch.setattr("skt.core.reduced_rank.NARROW", 0.0)
+    assert span(folds.train.G) is None
+    for one, other in zip(within_span, results(), strict=True):
+        assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.max(np.abs(other)))
+
+
+def test_the_span_is_that_of_all_sets_and_not_less_than_asked_for(rng):
+    rows = rng.normal(size=(2, 12))
+    G = rows[:, :, None] * rows[:, None, :]
+    Q = span(G)
+    assert Q.shape == (12, 2)
+    assert_allclose(Q @ (Q.T @ rows.T), rows.T, atol=1e-12)
+    assert span(G, least=3).shape == (12, 3)
+    assert span(G, least=4) is None  # a third of the dimensions: it would not pay
+    assert span(0 * G) is None
+    assert span(G, rounding=1e3) is None
+
+
 def test_a_column_that_no_longer_varies_is_zero(rng):
     X, Y, _ = data(rng)
     X[:40, 2] = 0.1
@@ -186,6 +219,34 @@ def test_few_rows_are_chosen_for_by_validation(rng):
     given = choose(folds, 2, None, 1.0)
     assert given.rank == 2
     assert list(given.ridges).index(given.ridge) == np.argmin(given.errors[:, 2])
+
+
+def test_a_rank_is_restricted_where_that_is_better_by_a_standard_error(rng):
+    outcomes = set()
+    for noise in (0.3, 3.0, 3.0, 3.0, 30.0, 30.0):
+        X, Y, _ = data(rng, n=12, p=20, noise=noise)
+        folds, _ = folds_of(X, Y)
+        chosen = choose(folds, None, None, 1.0)
+        each = rank_errors(folds.train.at(slice(1, None)), folds.test, chosen.ridges)
+        row, rank = np.unravel_index(np.argmin(chosen.errors), chosen.errors.shape)
+        assert chosen.lowest == (rank, chosen.ridges[row])
+        ridge = np.argmin(chosen.errors[:, -1])
+        gains = np.log(each[ridge, :, -1] / each[row, :, rank])
+        restricted = gains.mean() > gains.std(ddof=1) / np.sqrt(4)
+        expected = chosen.lowest if restricted else (5, chosen.ridges[ridge])
+        assert (chosen.rank, chosen.ridge) == expected
+        assert chosen.of_lowest_error[:2] == chosen.lowest
+        outcomes.add(bool(restricted))
+    assert outcomes == {True, False}
+
+
+def test_an_unrestricted_rank_is_that_of_the_rows(rng):
+    """Folds have fewer rows than there are, and cannot tell their number from it."""
+    X, Y, _ = data(rng, n=6, p=20, q=9, rank=9, noise=3.0)
+    folds, _ = folds_of(X, Y, k=3)
+    chosen = choose(folds, None, None, 1.0)
+    assert chosen.rank == 5
+    assert chosen.lowest[0] <= 3
 
 
 def test_of_equal_errors_the_lowest_rank_is_taken(rng):

@@ -25,6 +25,8 @@ from skt.core.smart import (
     subspace_end,
     tangent,
 )
+from skt.core.smart_selection import Bases, rotate
+from skt.core.source_bases import source_sides
 
 
 def orthonormal(rng, p, r):
@@ -213,6 +215,29 @@ def test_few_rows_are_solved_through_a_root_of_their_products(rng):
     assert_allclose(one.state.U, other.state.U, atol=1e-8)
     assert_allclose(rooted.curvature, np.linalg.eigvalsh(ridged.m.G)[-1])
     assert prepared(problem(rng), 0.0).root is None
+
+
+def test_roots_of_several_sets_of_rows(rng):
+    """All in the span of all rows; a root of one set alone is shorter."""
+    sets = [problem(rng, n=3, p=40, q=2).m for _ in range(3)]
+    m = SecondMoments(*(np.array(part) for part in zip(*sets, strict=True)))
+    ridged = problem(rng, p=40, q=2)._replace(m=m._replace(G=m.G + 0.1 * np.eye(40)))
+    rooted = prepared(ridged, 0.1)
+    assert rooted.root.shape == (3, 40, 9)
+    U = rng.normal(size=(3, 40, 2))
+    assert_allclose(rooted.gram(U), ridged.m.G @ U, atol=1e-10)
+    assert_allclose(rooted.curvature, np.linalg.eigvalsh(ridged.m.G)[:, -1])
+
+
+def test_rotated_moments_are_those_of_rotated_rows(rng):
+    bases = Bases(*source_sides([rng.normal(size=(40, 3))]))
+    U, V = bases.left.basis, bases.right.basis
+    m = problem(rng, n=5, p=40, q=3).m
+    several = SecondMoments(*(np.array([part, 2 * part]) for part in m))
+    for each in (m, several):
+        rotated = rotate(each, bases)
+        assert_allclose(rotated.G, U.T @ each.G @ U, atol=1e-10)
+        assert_allclose(rotated.H, U.T @ each.H @ V, atol=1e-10)
 
 
 def test_ridge_enters_through_the_moments(rng):
