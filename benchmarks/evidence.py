@@ -314,7 +314,7 @@ FORKS = (
         "A model that is not linear (trees, networks)?",
         "SourceWeighted",
         lambda: (
-            "the model itself is tried on target rows left out. Digits from MNIST, network, errors: "
+            "the model is tried on target rows left out. Digits from MNIST, network, errors: "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], UOWQ_ROWS)} weighted, "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], 'target only')} target only, "
             f"{error('otqms_digits', SAMPLED_TABLES[4][1], 'all rows')} all rows. Boosting, Ames: "
