@@ -759,9 +759,8 @@ def test_risk_is_near_the_simulated_risk(options, worst):
         assert_allclose(np.mean(ratios), 1, atol=0.15)
 
 
-# Five rows leave the ridge two degrees of freedom; it takes more of its error for noise than is.
-@pytest.mark.parametrize(("n", "least"), [(5, 0.3), (10, 0.4), (20, 0.4)])
-def test_risk_of_target_alone_when_features_exceed_rows(n, least):
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_risk_of_target_alone_when_features_exceed_rows(n):
     predicted, true = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -769,7 +768,7 @@ def test_risk_of_target_alone_when_features_exceed_rows(n, least):
         est = UOWQRegressor().fit(*draw(rng, n, W, 0.1))
         predicted.append(est.risk_)
         true.append(excess(est, W) + est.intercept_**2)
-    assert least < np.mean(predicted) / np.mean(true) < 2.5
+    assert 0.4 < np.mean(predicted) / np.mean(true) < 2.5
     assert np.median(np.divide(predicted, true)) > 0.2
 
 

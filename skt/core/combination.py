@@ -273,9 +273,26 @@ def free_scale_combination(task: Task, *, alpha: float | None) -> Combination:
 
 def target_ridge(task: Task, alpha: float | None) -> quadratic.RidgePath:
     """Return target-only ridge along penalties that may be chosen from, or at the given one."""
+    return target_path(task, alpha).using_at_most(most_parameters(task))
+
+
+def target_path(task: Task, alpha: float | None) -> quadratic.RidgePath:
+    """Return target-only ridge along all penalties, or at the given one."""
     grid = quadratic.penalty_grid(task.Sxx[0]) if alpha is None else np.array([alpha * task.n[0]])
-    path = quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=task.intercept)
-    return path.using_at_most(most_parameters(task))
+    return quadratic.ridge_path(task.X, task.Y, grid, task.weight, intercept=task.intercept)
+
+
+def ridge_error(task: Task, penalty: float, ratio: float) -> Array:
+    """Return the covariance of the error of ridge on the target, (p, p), at unit noise.
+
+    Coefficients have variance ``1 / ratio``: with ``A = S + penalty I`` it is
+    ``A^{-1} (S + penalty^2 / ratio I) A^{-1}``, the posterior's ``A^{-1}`` where the two agree.
+    """
+    if penalty == ratio:
+        return target_covariance(task, penalty, 1.0)
+    s, U = np.linalg.eigh(task.Sxx[0])
+    s = np.maximum(s, 0)
+    return (U * ((s + penalty**2 / ratio) / (s + penalty) ** 2)) @ U.T
 
 
 def most_parameters(task: Task) -> float:
@@ -300,14 +317,17 @@ def stacking_weight(a: Array, b: Array, weight: Array) -> float:
 def ridge_combination(task: Task, *, alpha: float | None) -> Combination:
     """Target-only ridge, its penalty by exact leave-one-out when alpha is None."""
     K = len(task.n) - 1
-    path = target_ridge(task, alpha)
+    free = target_path(task, alpha)
+    path = free.using_at_most(most_parameters(task))
     error = path.loo_error[path.best]
-    # At leave-one-out the error is noise plus excess risk; the leverage splits the two.
-    penalty = float(path.penalties[path.best])
-    unit = excess_risk(task, target_covariance(task, penalty, 1.0), 1.0)
+    # At leave-one-out the error is noise plus excess risk; the leverage splits the two. The
+    # penalty of least error says what the signal is, also where it may not be taken.
+    penalty, ratio = (float(each.penalties[each.best]) for each in (path, free))
+    influence = target_covariance(task, penalty, 1.0)
+    unit = excess_risk(task, ridge_error(task, penalty, ratio), 1.0, influence)
     noise = float(error / (1 + unit)) if error > 0 else 1.0
-    covariance = target_covariance(task, penalty, noise)
-    risk = excess_risk(task, covariance, noise)
+    covariance = noise * ridge_error(task, penalty, ratio)
+    risk = noise * unit
     return Combination(
         path.coef[path.best],
         covariance,

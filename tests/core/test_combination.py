@@ -498,3 +498,18 @@ def test_residuals_left_out_are_those_of_a_refit(rng, intercept):
         others = np.arange(15) != i
         refit = np.linalg.lstsq(columns[others], y[others], rcond=None)[0]
         assert_allclose(e, y[i] - columns[i] @ refit, atol=1e-6)
+
+
+def test_error_of_ridge_is_that_of_draws_of_coefficients_and_noise(rng):
+    """With fewer rows than columns, and a penalty other than the one that the signal asks for."""
+    X = rng.normal(size=(4, 7))
+    X -= X.mean(axis=0)
+    S, penalty, ratio = X.T @ X, 3.0, 0.5
+    task = Task(
+        *(np.array([v]) for v in (4.0, S, S[:, :1], S[:1, :1])), X, X[:, :1], np.ones(4), True
+    )
+    A = np.linalg.inv(S + penalty * np.eye(7))
+    bias = A @ S - np.eye(7)
+    exact = bias @ bias.T / ratio + A @ S @ A
+    assert_allclose(combination.ridge_error(task, penalty, ratio), exact, atol=1e-12)
+    assert_allclose(combination.ridge_error(task, penalty, penalty), A, atol=1e-12)
