@@ -1,20 +1,36 @@
-"""What UOWQRegressor costs, as ratios measured side by side in one run.
+"""What fits cost, as ratios measured side by side in one run.
 
-    python -m benchmarks cost [--repeats 7]
+    python -m benchmarks cost cost_tables [--repeats 7]
+
+``cost``: a fit of UOWQRegressor from rows and moments, an allocation, an import. ``cost_tables``:
+linear methods on a raw table of hundreds of columns and dozens of groups, on hundreds of
+sources, on a thousand columns, and how their time grows with rows, columns and sources.
 
 How things are timed: :mod:`benchmarks.timing`. One BLAS thread everywhere: with more, a
 neighbour on the machine costs one side ten times what it costs the other.
 """
 
 import time
+import warnings
 from statistics import median
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 
+from benchmarks import rivals, tables
 from benchmarks.harness import Costs, command, load
-from benchmarks.timing import fresh_process, in_turns, seconds
-from skt import Moments, UOWQRegressor
+from benchmarks.timing import fresh_process, in_turns, limited_seconds, seconds
+from skt import (
+    L2SPRidge,
+    Moments,
+    OTQMSSampler,
+    SourceSampled,
+    SourceWeighted,
+    UOWQRegressor,
+    as_sample_domain,
+    compare,
+)
 from skt.core import allocation
 
 ROWS, FEATURES, SOURCES, TARGET_ROWS = 200_000, 100, 10, 1_000
@@ -156,17 +172,17 @@ def programme(K, rng, d=20):
 
 
 def cost_of_allocation(repeats, n_problems=20):
-    from skt.core import convex
+    from benchmarks import oracles
 
     rng = np.random.default_rng(0)
     problems = [programme(20, rng) for _ in range(n_problems)]
     exact, general = in_turns(
         lambda: [allocation.optimal_shares(*each) for each in problems],
-        lambda: [convex.optimal_shares(*each) for each in problems],
+        lambda: [oracles.optimal_shares(*each) for each in problems],
         repeats=repeats,
     )
     gaps = [
-        np.abs(allocation.optimal_shares(*each) - convex.optimal_shares(*each)).max()
+        np.abs(allocation.optimal_shares(*each) - oracles.optimal_shares(*each)).max()
         for each in problems
     ]
     large = programme(500, rng)
@@ -237,8 +253,147 @@ COST = Costs(
     measurements=MEASUREMENTS,
     bars=BARS,
 )
-BENCHMARKS = (COST,)
-TABLES = {"cost": lambda: COST.table(load("cost"))}
+
+# Tables as they are -------------------------------------------------------------------------
+
+LINEAR = {
+    "UOWQRegressor": UOWQRegressor(),
+    "L2SPRidge": L2SPRidge(),
+    "SourceWeighted": SourceWeighted(rivals.ridge()),
+    "SourceSampled": SourceSampled(rivals.ridge(), OTQMSSampler(random_state=0)),
+}
+MOST_RIDGES, MOST_SECONDS, MOST_WIDE_SECONDS = 4.0, 1.0, 60.0
+MOST_CLASS_SECONDS, MOST_COMPARE_SECONDS = 5.0, 180.0
+LIMIT, WIDE_LIMIT, WALL_LIMIT = 20.0, 90.0, 270.0  # seconds after which a fit is stopped: inf
+AMES_TARGET, AMES_ROWS = "College_Creek", 30
+
+
+def ames():
+    """Return one hold-out of the raw Ames table: all columns, all other neighbourhoods."""
+    found = tables.hold_out(tables.load("ames"), AMES_ROWS, seed=0)
+    return next(data for data in found if data.target == AMES_TARGET)
+
+
+def fit_of(estimator, X, y, domain):
+    return lambda: clone(estimator).fit(X, y, sample_domain=domain)
+
+
+def cost_on_ames(repeats):
+    """Hold each linear method against RidgeCV, with 15 penalties, on the same rows."""
+    X, y, domain = ames()[1:4]
+    yardstick = median(seconds(clone(rivals.ridge()).fit, X, y) for _ in range(repeats))
+    spent = {name: limited_seconds(fit_of(m, X, y, domain), LIMIT) for name, m in LINEAR.items()}
+    return {
+        "raw Ames: rows, columns, sources": f"{len(X)}, {X.shape[1]}, {len(np.unique(domain)) - 1}",
+        "raw Ames: seconds of RidgeCV": yardstick,
+        **{f"raw Ames: {name} / RidgeCV": value / yardstick for name, value in spent.items()},
+    }
+
+
+def related_rows(K, m, p, n=50, seed=0):
+    """Return n rows of a target and m of each of K sources that differ from it a little."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n + K * m, p))
+    coefs = rng.normal(size=p) + 0.2 * rng.normal(size=(K + 1, p)) * (np.arange(K + 1) > 0)[:, None]
+    of = np.repeat(np.arange(K + 1), [n, *[m] * K])
+    y = np.sum(X * coefs[of], axis=1) / np.sqrt(p) + rng.normal(size=len(X))
+    labels = np.array(["target", *(f"source {k}" for k in range(1, K + 1))])
+    return X, y, labels[of]
+
+
+def cost_of_many_sources(repeats):
+    X, y, domain = related_rows(K=500, m=30, p=10)
+    return {
+        f"500 sources, 10 columns: {name}, seconds": limited_seconds(
+            fit_of(method, X, y, domain), LIMIT
+        )
+        for name, method in LINEAR.items()
+    }
+
+
+def cost_of_many_columns(repeats):
+    X, y, domain = related_rows(K=20, m=500, p=1000)
+    return {
+        f"1,000 columns, 10,000 rows, 20 sources: {name}, seconds": limited_seconds(
+            fit_of(LINEAR[name], X, y, domain), WIDE_LIMIT
+        )
+        for name in ("UOWQRegressor", "L2SPRidge")
+    }
+
+
+def cost_of_classes(repeats):
+    """Time five splits of a comparison: 300 rows, three columns, two classes, four domains."""
+    X, y, domain = related_rows(K=3, m=75, p=3, n=75)
+
+    def five_splits():
+        compare(X, (y > 0).astype(str), domain, n_repeats=5, n_jobs=1, progress=False)
+
+    return {"classes, 300 x 3: seconds of five splits": limited_seconds(five_splits, WIDE_LIMIT)}
+
+
+def cost_of_comparison(repeats):
+    """Time a whole comparison on raw Ames, by the clock on the wall, on two cores."""
+    table = tables.load("ames")
+    domain = as_sample_domain(table.groups, target=AMES_TARGET)
+
+    def whole():
+        compare(table.X, table.y, domain, n_repeats=50, n_jobs=2, progress=False)
+
+    spent = limited_seconds(whole, WALL_LIMIT, clock=time.perf_counter)
+    return {"compare, raw Ames, 50 repeats, two cores: seconds": spent}
+
+
+BASE = {"K": 10, "m": 200, "p": 40}
+GROWTH = {"m": (200, 400, 800, 1600), "p": (40, 80, 160), "K": (10, 20, 40, 80)}
+LETTERS = {"m": "rows of a source", "p": "columns", "K": "sources"}
+
+
+def slopes(repeats):
+    """Return exponents: of time in rows, columns and sources, each grown alone."""
+    return {
+        f"{name}: exponent of time in {LETTERS[key]}": _slope(method, key, values, repeats)
+        for name, method in LINEAR.items()
+        if name in ("UOWQRegressor", "L2SPRidge")
+        for key, values in GROWTH.items()
+    }
+
+
+def _slope(method, key, values, repeats):
+    fits = [fit_of(method, *related_rows(**BASE | {key: value})) for value in values]
+    with warnings.catch_warnings(action="ignore"):
+        spent = in_turns(*fits, repeats=min(repeats, 3))
+    return float(np.polyfit(np.log(values), np.log(spent), 1)[0])
+
+
+TABLES_COST = Costs(
+    name="cost_tables",
+    question="What do fits cost on raw tables, hundreds of sources, a thousand columns?",
+    measurements={
+        "ames": cost_on_ames,
+        "sources": cost_of_many_sources,
+        "columns": cost_of_many_columns,
+        "classes": cost_of_classes,
+        "compare": cost_of_comparison,
+        "slopes": slopes,
+    },
+    bars={
+        **{f"raw Ames: {name} / RidgeCV": MOST_RIDGES for name in ("UOWQRegressor", "L2SPRidge")},
+        **{f"500 sources, 10 columns: {name}, seconds": MOST_SECONDS for name in LINEAR},
+        **{
+            f"1,000 columns, 10,000 rows, 20 sources: {name}, seconds": MOST_WIDE_SECONDS
+            for name in ("UOWQRegressor", "L2SPRidge")
+        },
+        "classes, 300 x 3: seconds of five splits": MOST_CLASS_SECONDS,
+        "compare, raw Ames, 50 repeats, two cores: seconds": MOST_COMPARE_SECONDS,
+    },
+    repeats=5,
+)
+
+BENCHMARKS = (COST, TABLES_COST)
+TABLES = {
+    "cost": lambda: COST.table(load("cost")),
+    "cost of tables": lambda: TABLES_COST.table(load("cost_tables")),
+}
 
 if __name__ == "__main__":
     command(BENCHMARKS)

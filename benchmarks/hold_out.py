@@ -22,6 +22,7 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.harness import Study
 from skt.sources import split_domains
 from skt.study import summarize
 
@@ -196,6 +197,25 @@ class Report:
             f"{len(bar['best_or_within_one_error'])} (at least {self.least_wins} of "
             f"{len(self.designs) - len(self.beside)}), by typical losses on {typical}."
         )
+
+
+def hold_out_study(
+    name, question, designs, methods, report, repeats=100, metrics=METRICS, peers=()
+):
+    """Return a study of losses on target rows that were held out.
+
+    Parameters
+    ----------
+    name, question, methods, repeats, peers
+        As of :class:`benchmarks.harness.Study`.
+    designs : mapping of str to callable
+        ``design(rng)`` draws a :class:`benchmarks.data.Split`.
+    report : Report or another callable with ``show``
+        What is kept and shown.
+    metrics : mapping, default=METRICS
+        Losses.
+    """
+    return Study(name, question, designs, methods, metrics, report, report.show, repeats, peers)
 
 
 def _measured(records, run):

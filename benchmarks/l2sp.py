@@ -20,7 +20,7 @@ from benchmarks.harness import Costs, Study, command, load
 from benchmarks.timing import in_turns
 from benchmarks.uowq_risk import wide
 from skt import L2SPRidge, UOWQRegressor, theory
-from skt.core import l2sp, random_effects
+from skt.core import l2sp, l2sp_surface, random_effects, variance_search
 from skt.core.moments import moments
 from skt.datasets import make_aligned_regressions
 from skt.reproductions import l2sp as paper
@@ -97,10 +97,15 @@ def domains_of(sample):
 
 
 def likelihood_alone(sample):
-    """The joint fit by bare likelihood, without the weak priors on the variances."""
+    """The joint fit, not stacked."""
     domains = domains_of(sample)
-    effects, _ = random_effects.fit_effects(domains, scale_spread=l2sp.SCALE_SPREAD)
-    return SimpleNamespace(coef_=random_effects.predict_target(domains, effects).coef[:, 0])
+    return predicted(domains, variance_search.fit_effects(domains, scaled=True).effects)
+
+
+def predicted(domains, effects):
+    """The best linear prediction of the target's coefficients."""
+    m = random_effects.Latent(domains, effects)
+    return SimpleNamespace(coef_=random_effects.predict_target(m).coef[:, 0])
 
 
 def oracle_blup(sample):
@@ -110,9 +115,9 @@ def oracle_blup(sample):
     rho = w0 @ w1 / (w1 @ w1)  # of the source on the target
     own = max((1 - rho**2 * (w1 @ w1)) / FEATURES, 1e-9)
     effects = random_effects.Effects(
-        FEATURES / (w1 @ w1), 0.0, np.array([own]), np.array([rho]), np.full(2, NOISE**2)
+        FEATURES / (w1 @ w1), np.array([0.0, own]), np.array([1.0, rho]), np.full(2, NOISE**2)
     )
-    return SimpleNamespace(coef_=random_effects.predict_target(domains, effects).coef[:, 0])
+    return predicted(domains, effects)
 
 
 CHOICE_METHODS = {
@@ -192,8 +197,8 @@ def surface_of(target, source, alphas, taus):
     X, y = target.X - target.X.mean(axis=0), target.y - target.y.mean(axis=0)
     rows = l2sp.target_of_rows(X, y, np.ones(len(X)), intercept=True)
     one = l2sp.source_of_moments(source.weight, source.Sxx, source.Sxy, source.Syy, intercept=True)
-    surface = l2sp.loo_surface(rows, [one], alphas, taus)
-    return surface.error(l2sp.best_scales(surface, None))
+    surface = l2sp_surface.loo_surface(rows, [one], alphas, taus)
+    return surface.error(l2sp_surface.best_scales(surface, None))
 
 
 def cost_of_surface(n, p, repeats):
@@ -263,35 +268,28 @@ def ratio_table(result):
 # Studies --------------------------------------------------------------------------------------
 
 BENCHMARKS = (
-    Study(
-        name="l2sp_choice",
-        question="One source: which choice of penalties and scale has the lowest risk?",
-        designs=choice(),
-        methods=CHOICE_METHODS,
-        metrics=simulation.METRICS,
-        report=CHOICE,
-        show=CHOICE.show,
+    simulation.risk_study(
+        "l2sp_choice",
+        "One source: which choice of penalties and scale has the lowest risk?",
+        choice(),
+        CHOICE_METHODS,
+        CHOICE,
         repeats=20,
     ),
-    Study(
-        name="l2sp_sources",
-        question="Three sources, more features than target rows: is the risk low?",
-        designs=wide(),
-        methods=SOURCES_METHODS,
-        metrics=simulation.METRICS,
-        report=SOURCES,
-        show=SOURCES.show,
+    simulation.risk_study(
+        "l2sp_sources",
+        "Three sources, more features than target rows: is the risk low?",
+        wide(),
+        SOURCES_METHODS,
+        SOURCES,
         repeats=20,
     ),
-    Study(
-        name="l2sp_real",
-        question="Does L2-SP ridge help on real data, against what users have today?",
-        designs=REAL,
-        methods=REAL_METHODS,
-        metrics=hold_out.METRICS,
-        report=REAL_REPORT,
-        show=REAL_REPORT.show,
-        repeats=100,
+    hold_out.hold_out_study(
+        "l2sp_real",
+        "Does L2-SP ridge help on real data, against what users have today?",
+        REAL,
+        REAL_METHODS,
+        REAL_REPORT,
         peers=(peers.ADAPT,),
     ),
     COST,

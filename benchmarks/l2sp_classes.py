@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.utils import Bunch
 
-from benchmarks import data, simulation
-from benchmarks.harness import Study, command, load
+from benchmarks import data, hold_out, simulation
+from benchmarks.harness import command, load
 from skt import L2SPClassifier, stack_domains
 from skt.sources import split_domains
 from skt.study import summarize
@@ -138,31 +138,36 @@ BY_LOSS = simulation.Report(TARGET_ONLY, metric="log-loss")
 BY_ERRORS = simulation.Report(TARGET_ONLY, metric="errors")
 
 
-def report(records, run):
-    """Keep ratios of log-loss and of errors, those of the default by setting, and the bar."""
-    settings = [
-        {key: row[key] for key in ("design", "metric", "mean", "ratio", "ratio_error")}
-        for row in summarize(records, baseline=TARGET_ONLY)
-        if row["method"] == DEFAULT
-    ]
-    worst = max(row["ratio"] for row in settings if row["metric"] == "log-loss")
-    return BY_LOSS(records, run) | {
-        "by_errors": BY_ERRORS.rows(records),
-        "settings": settings,
-        "bar": {"most_harm": MOST_HARM, "worst": worst, "passed": worst <= MOST_HARM},
-    }
+class Report:
+    """Ratios of log-loss and of errors, those of the default by setting, and the bar."""
+
+    def __call__(self, records, run):
+        """Return what is kept of the study."""
+        settings = [
+            {key: row[key] for key in ("design", "metric", "mean", "ratio", "ratio_error")}
+            for row in summarize(records, baseline=TARGET_ONLY)
+            if row["method"] == DEFAULT
+        ]
+        worst = max(row["ratio"] for row in settings if row["metric"] == "log-loss")
+        return BY_LOSS(records, run) | {
+            "by_errors": BY_ERRORS.rows(records),
+            "settings": settings,
+            "bar": {"most_harm": MOST_HARM, "worst": worst, "passed": worst <= MOST_HARM},
+        }
+
+    def show(self, result):
+        """Return tables of log-loss and of errors, and the verdict."""
+        bar = result["bar"]
+        verdict = (
+            f"Bar {'met' if bar['passed'] else 'MISSED'}: on its worst setting the default has "
+            f"{bar['worst']:.3f} of the target's own log-loss (at most {bar['most_harm']:g})."
+        )
+        errors_table = simulation.table_of_ratios(result["by_errors"])
+        parts = ("Log-loss:", BY_LOSS.show(result), "Errors:", errors_table, verdict)
+        return "\n\n".join(parts)
 
 
-def show(result):
-    """Return tables of log-loss and of errors, and the verdict."""
-    bar = result["bar"]
-    verdict = (
-        f"Bar {'met' if bar['passed'] else 'MISSED'}: on its worst setting the default has "
-        f"{bar['worst']:.3f} of the target's own log-loss (at most {bar['most_harm']:g})."
-    )
-    errors_table = simulation.table_of_ratios(result["by_errors"])
-    parts = ("Log-loss:", BY_LOSS.show(result), "Errors:", errors_table, verdict)
-    return "\n\n".join(parts)
+REPORT = Report()
 
 
 def by_setting(result):
@@ -179,19 +184,18 @@ def by_setting(result):
 
 
 BENCHMARKS = (
-    Study(
-        name="l2sp_classes",
-        question="Does L2-SP help where outcomes are classes, and what does a useless source cost?",
-        designs=DESIGNS,
-        methods=METHODS,
-        metrics={"log-loss": loss, "errors": errors},
-        report=report,
-        show=show,
+    hold_out.hold_out_study(
+        "l2sp_classes",
+        "Does L2-SP help where outcomes are classes, and what does a useless source cost?",
+        DESIGNS,
+        METHODS,
+        REPORT,
         repeats=10,
+        metrics={"log-loss": loss, "errors": errors},
     ),
 )
 TABLES = {
-    "l2sp classes": lambda: show(load("l2sp_classes")),
+    "l2sp classes": lambda: REPORT.show(load("l2sp_classes")),
     "l2sp classes by setting": lambda: by_setting(load("l2sp_classes")),
 }
 

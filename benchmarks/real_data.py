@@ -9,7 +9,7 @@ same features, standardised on the stacked training rows. What is measured:
 """
 
 from benchmarks import data, hold_out, peers
-from benchmarks.harness import Study, command, load
+from benchmarks.harness import command, load
 from skt import UOWQRegressor
 
 DEFAULT = "UOWQ (default)"
@@ -38,15 +38,12 @@ REPORT = hold_out.Report(
 )
 
 BENCHMARKS = (
-    Study(
-        name="real_data",
-        question="Does borrowing help on four real data sets, against what users have today?",
-        designs=DESIGNS,
-        methods=METHODS,
-        metrics=hold_out.METRICS,
-        report=REPORT,
-        show=REPORT.show,
-        repeats=100,
+    hold_out.hold_out_study(
+        "real_data",
+        "Does borrowing help on four real data sets, against what users have today?",
+        DESIGNS,
+        METHODS,
+        REPORT,
         peers=(peers.ADAPT, peers.SKADA),
     ),
 )

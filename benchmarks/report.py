@@ -1,4 +1,4 @@
-"""Write the tables of docs/*.md and of README.md from benchmarks/results/*.json.
+"""Write the tables of docs/ and of README.md from benchmarks/results/*.json.
 
     python -m benchmarks.report [--check]
 
@@ -13,7 +13,14 @@ from pathlib import Path
 from benchmarks import registry
 
 DOCS = Path(__file__).parents[1] / "docs"
+BUILT = {"_build", "auto_examples", "gen_modules"}
 TABLE = re.compile(r"<!-- (.+?) -->\n.*?<!-- end -->", flags=re.S)
+
+
+def pages(docs=DOCS):
+    """Return the pages that may hold tables: all of docs/ but what is built, and the README."""
+    written = [p for p in sorted(docs.rglob("*.md")) if not BUILT & set(p.relative_to(docs).parts)]
+    return [*written, *docs.parent.glob("README.md")]
 
 
 def filled(page, tables):
@@ -37,22 +44,22 @@ def filled(page, tables):
 
 def stale(docs=DOCS):
     """Return stale pages as the results have them, and messages on what is missing."""
-    tables, pages, missing = registry.tables(), {}, []
-    for path in [*sorted(docs.glob("*.md")), *docs.parent.glob("README.md")]:
+    tables, changed, missing = registry.document_tables(), {}, []
+    for path in pages(docs):
         text = path.read_text(encoding="utf-8")
         made, lacking = filled(text, tables)
         missing += lacking
         if made != text:
-            pages[path] = made
-    return pages, missing
+            changed[path] = made
+    return changed, missing
 
 
 def write(docs=DOCS):
     """Bring all pages up to date."""
-    pages, missing = stale(docs)
-    for path, text in pages.items():
+    changed, missing = stale(docs)
+    for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
-    _say([*(f"wrote {path.name}" for path in pages), *missing])
+    _say([*(f"wrote {path.name}" for path in changed), *missing])
 
 
 def _say(lines):
@@ -64,8 +71,8 @@ def main():
     if "--check" not in sys.argv:
         write()
         return
-    pages, missing = stale()
-    lines = [f"{path.name} is stale; run python -m benchmarks.report" for path in pages]
+    changed, missing = stale()
+    lines = [f"{path.name} is stale; run python -m benchmarks.report" for path in changed]
     if lines + missing:
         sys.exit("\n".join(lines + missing))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.harness import Study
 from skt.reproductions.uowq import excess_risk
 from skt.study import summarize
 
@@ -106,6 +107,21 @@ class Report:
                 table_of_ratios(result["rows"]),
             ]
         )
+
+
+def risk_study(name, question, designs, methods, report, repeats=60, metrics=METRICS):
+    """Return a study of risk in simulation.
+
+    Parameters
+    ----------
+    name, question, designs, methods, repeats
+        As of :class:`benchmarks.harness.Study`.
+    report : Report
+        What is kept and shown: baseline, groups and columns.
+    metrics : mapping, default=METRICS
+        Excess risk, and what methods predict of it.
+    """
+    return Study(name, question, designs, methods, metrics, report, report.show, repeats)
 
 
 def table_of(records, metric="risk"):

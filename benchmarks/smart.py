@@ -1,6 +1,6 @@
 """SMARTRegressor: errors in the design of its paper, real data with many outputs, and cost.
 
-    python -m benchmarks smart_error smart_real smart_fresh smart_cost [--repeats 20]
+    python -m benchmarks smart_error smart_real smart_real-again smart_cost [--repeats 20]
 
 Errors are root-mean-square errors per coefficient, times 100.
 """
@@ -10,12 +10,12 @@ from functools import partial
 import numpy as np
 from sklearn.linear_model import LinearRegression, RidgeCV
 
-from benchmarks import data, hold_out
-from benchmarks.harness import Costs, Study, command, load
+from benchmarks import data, hold_out, simulation
+from benchmarks.harness import Costs, command, load
 from benchmarks.timing import in_turns, seconds
 from skt import ReducedRankRegressor, SMARTRegressor, SourceModel
 from skt.core.reduced_rank import SecondMoments, reduced_rank
-from skt.core.smart import Problem, admm, start
+from skt.core.smart import SmartProblem, admm, start
 from skt.datasets import make_spectral_transfer
 from skt.study import summarize
 
@@ -61,10 +61,8 @@ ERROR_METHODS = {
     RRR: lambda d: alone(ReducedRankRegressor(), d),
     "source alone": source_itself,
     "ridge": lambda d: alone(RidgeCV(np.logspace(-3, 2, 10), alpha_per_target=True), d),
-    "SMART, the paper's penalty and BIC": lambda d: with_source(
-        SMARTRegressor(selection="bic", null_space="paper"), d
-    ),
-    "SMART, the paper's penalty": lambda d: with_source(SMARTRegressor(null_space="paper"), d),
+    "SMART, the paper's penalty and BIC": lambda d: with_source(SMARTRegressor(variant="paper"), d),
+    "SMART, the paper's penalty": lambda d: with_source(SMARTRegressor(variant="paper-cv"), d),
     SMART: lambda d: with_source(SMARTRegressor(), d),
 }
 
@@ -73,13 +71,36 @@ def rmse(fitted, data):
     return 100 * np.sqrt(np.mean((fitted.coef_ - data.coef) ** 2))
 
 
-def error_report(records, run):
-    """Return mean errors, ratios to reduced-rank regression, and what misses its bar."""
-    keys = ("design", "method", "mean", "standard_error", "ratio", "ratio_error")
-    rows = [{key: row[key] for key in keys} for row in summarize(records, baseline=RRR)]
-    missed = [row["design"] for row in rows if row["method"] == SMART and _misses(row)]
-    failures = sum(bool(r["error"]) for r in records)
-    return {"repeats": run.repeats, "failures": failures, "rows": rows, "missed": missed}
+class ErrorReport:
+    """Mean errors, ratios to reduced-rank regression, and what misses its bar."""
+
+    def __call__(self, records, run):
+        """Return what is kept of the study."""
+        keys = ("design", "method", "mean", "standard_error", "ratio", "ratio_error")
+        rows = [{key: row[key] for key in keys} for row in summarize(records, baseline=RRR)]
+        missed = [row["design"] for row in rows if row["method"] == SMART and _misses(row)]
+        failures = sum(bool(r["error"]) for r in records)
+        return {"repeats": run.repeats, "failures": failures, "rows": rows, "missed": missed}
+
+    def show(self, result):
+        """One line for each design, a column for each method; bars in the last column."""
+        methods = list(ERROR_METHODS)
+        lines = [
+            f"RMSE x 100 with standard errors, {result['repeats']} repeats; {result['failures']} "
+            "failures. The last columns hold the default against its bar and against reduced-rank "
+            f"regression (at most {MOST_HARM}).",
+            "",
+            f"| design | {' | '.join(methods)} | bar | ratio |",
+            "|---" * (len(methods) + 3) + "|",
+        ]
+        for design in dict.fromkeys(row["design"] for row in result["rows"]):
+            rows = {row["method"]: row for row in result["rows"] if row["design"] == design}
+            cells = [f"{rows[m]['mean']:.3f} ± {rows[m]['standard_error']:.3f}" for m in methods]
+            bar = SETTINGS[design][1]
+            cells += ["" if bar is None else f"{bar:g}", f"{rows[SMART]['ratio']:.3f}"]
+            lines.append(f"| {design} | {' | '.join(cells)} |")
+        missed = ", ".join(result["missed"]) or "none"
+        return "\n".join([*lines, "", f"Bars missed: {missed}."])
 
 
 def _misses(row):
@@ -87,36 +108,15 @@ def _misses(row):
     return row["ratio"] > MOST_HARM or (bar is not None and row["mean"] > bar)
 
 
-def error_table(result):
-    """One line for each design, a column for each method; bars in the last column."""
-    methods = list(ERROR_METHODS)
-    lines = [
-        f"RMSE x 100 with standard errors, {result['repeats']} repeats; {result['failures']} "
-        "failures. The last columns hold the default against its bar and against reduced-rank "
-        f"regression (at most {MOST_HARM}).",
-        "",
-        f"| design | {' | '.join(methods)} | bar | ratio |",
-        "|---" * (len(methods) + 3) + "|",
-    ]
-    for design in dict.fromkeys(row["design"] for row in result["rows"]):
-        rows = {row["method"]: row for row in result["rows"] if row["design"] == design}
-        cells = [f"{rows[m]['mean']:.3f} ± {rows[m]['standard_error']:.3f}" for m in methods]
-        bar = SETTINGS[design][1]
-        cells += ["" if bar is None else f"{bar:g}", f"{rows[SMART]['ratio']:.3f}"]
-        lines.append(f"| {design} | {' | '.join(cells)} |")
-    missed = ", ".join(result["missed"]) or "none"
-    return "\n".join([*lines, "", f"Bars missed: {missed}."])
-
-
-ERROR = Study(
-    name="smart_error",
-    question="How far is SMART from the truth, with good, noisy and useless sources?",
-    designs={name: partial(drawn, **settings) for name, (settings, _) in SETTINGS.items()},
-    methods=ERROR_METHODS,
-    metrics={"rmse x 100": rmse},
-    report=error_report,
-    show=error_table,
+ERROR_REPORT = ErrorReport()
+ERROR = simulation.risk_study(
+    "smart_error",
+    "How far is SMART from the truth, with good, noisy and useless sources?",
+    {name: partial(drawn, **settings) for name, (settings, _) in SETTINGS.items()},
+    ERROR_METHODS,
+    ERROR_REPORT,
     repeats=20,
+    metrics={"rmse x 100": rmse},
 )
 
 # Real data ----------------------------------------------------------------------------------
@@ -139,14 +139,12 @@ REAL_METHODS = {name: hold_out.RIVALS[name] for name in RIVALS} | {
     SMART: SMARTRegressor(),
 }
 REAL_REPORT = hold_out.Report(REAL_DESIGNS, SMART, least_wins=1)
-REAL = Study(
-    name="smart_real",
-    question="Does SMART help on real data with many outputs?",
-    designs=REAL_DESIGNS,
-    methods=REAL_METHODS,
-    metrics=hold_out.METRICS,
-    report=REAL_REPORT,
-    show=REAL_REPORT.show,
+REAL = hold_out.hold_out_study(
+    "smart_real",
+    "Does SMART help on real data with many outputs?",
+    REAL_DESIGNS,
+    REAL_METHODS,
+    REAL_REPORT,
     repeats=60,
 )
 
@@ -154,14 +152,12 @@ REAL = Study(
 # draws nobody had seen: the seed of a draw depends on its design's name.
 FRESH_DESIGNS = {f"{name}, fresh draws": samples for name, samples in REAL_DESIGNS.items()}
 FRESH_REPORT = hold_out.Report(FRESH_DESIGNS, SMART, least_wins=1)
-FRESH = Study(
-    name="smart_fresh",
-    question="Does SMART help on draws of the same data on which nothing was chosen?",
-    designs=FRESH_DESIGNS,
-    methods=REAL_METHODS,
-    metrics=hold_out.METRICS,
-    report=FRESH_REPORT,
-    show=FRESH_REPORT.show,
+FRESH = hold_out.hold_out_study(
+    "smart_real-again",
+    "Does SMART help on draws of the same data on which nothing was chosen?",
+    FRESH_DESIGNS,
+    REAL_METHODS,
+    FRESH_REPORT,
     repeats=60,
 )
 
@@ -216,7 +212,7 @@ def iteration(p, n=1000):
     drawn = make_spectral_transfer(n, p, p // 2, random_state=0)
     X, y = drawn.X - drawn.X.mean(axis=0), drawn.y - drawn.y.mean(axis=0)
     m = SecondMoments(X.T @ X / n, X.T @ y / n, np.array(np.sum(y**2) / n), np.array(float(n)))
-    problem = Problem(m, 10, 10, np.ones(p - 10, int), np.ones(p // 2 - 10, int))
+    problem = SmartProblem(m, 10, 10, np.ones(p - 10, int), np.ones(p // 2 - 10, int))
     begin = start(reduced_rank(m, 5), problem)
     return lambda: admm(begin, problem, (0.1, 0.1), rho=0.1, tol=1e-300, max_iter=50)
 
@@ -234,9 +230,9 @@ COST = Costs(
 
 BENCHMARKS = (ERROR, REAL, FRESH, COST)
 TABLES = {
-    "smart_error": lambda: error_table(load("smart_error")),
+    "smart_error": lambda: ERROR_REPORT.show(load("smart_error")),
     "smart_real": lambda: REAL_REPORT.show(load("smart_real")),
-    "smart_fresh": lambda: FRESH_REPORT.show(load("smart_fresh")),
+    "smart_real-again": lambda: FRESH_REPORT.show(load("smart_real-again")),
     "smart_cost": lambda: COST.table(load("smart_cost")),
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.harness import load
 from skt import reproductions
+from skt.reproductions.reproduction import AGREEMENT
 from skt.study import summarize
 
 
@@ -64,7 +65,7 @@ def table(result):
     failures = sum(each["failures"] for each in experiments.values())
     lines = [
         f"RMSE x 100, {result['setting']['repeats']} repeats, {failures} failures: {agree} of "
-        f"{len(figures)} figures agree within {reproductions.AGREEMENT:g} standard errors of their "
+        f"{len(figures)} figures agree within {AGREEMENT:g} standard errors of their "
         "difference.",
         "",
         "| `python -m skt reproduce` | figure | reported | here | agrees |",

@@ -22,7 +22,7 @@ from benchmarks.smart import cost_of_selection
 from skt import SMARTRegressor, SourceModel
 from skt.core.reduced_rank import Factors, Folds, SecondMoments
 from skt.core.smart import objective
-from skt.core.smart_selection import Bases, Setting, fit, make_problem, rotate
+from skt.core.smart_choice import Bases, SmartOptions, fit_by_validation, make_problem, rotate
 from skt.core.source_bases import source_sides
 
 FOLDER = os.environ.get("SKT_SMART_REFERENCE")
@@ -30,7 +30,7 @@ SHIPPED = Path(__file__).parents[1] / "tests" / "data" / "smart_reference.npz"
 SOLVER = {"rho": 0.1, "tol": 1e-5, "max_iter": 5000}
 SELECTIONS = {
     "SMART (default)": {},
-    "SMART, the paper's penalty and BIC": {"selection": "bic", "null_space": "paper"},
+    "SMART, the paper's penalty and BIC": {"variant": "paper"},
 }
 BARS = {  # of the project's issue on SMART
     "objective above the authors', relative: largest": ("at most", 1e-6),
@@ -77,7 +77,7 @@ class Case(NamedTuple):
     def our_factors(self, penalty):
         """Return ours at the same penalty, rank and structural ranks: the paper's penalty."""
         meta, train = self.stored.meta, SecondMoments(*(part[None] for part in self.m))
-        setting = Setting(
+        setting = SmartOptions(
             meta["rank"],
             (meta["structural_rank"],) * 2,
             (penalty, penalty),
@@ -86,7 +86,7 @@ class Case(NamedTuple):
             entrywise=True,
             **SOLVER,
         )
-        return fit(Folds(train, train.at(slice(0, 0))), self.bases, setting).factors
+        return fit_by_validation(Folds(train, train.at(slice(0, 0))), self.bases, setting).factors
 
     def objective(self, factors, penalty):
         """Return (S1) of the paper."""

@@ -15,13 +15,10 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from benchmarks import simulation
-from benchmarks.harness import Study, command, load
-from benchmarks.simulation import table_of, table_of_columns
-from skt import Moments
-from skt._base import Target
-from skt._units import Units
+from benchmarks.harness import command, load
+from benchmarks.simulation import risk_study, table_of, table_of_columns
 from skt.core import discrepancy
-from skt.core.combination import free_scale_combination, matrix_combination
+from skt.core.uowq import Problem, matrix_combination
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
 from skt.reproductions import uowq
 from skt.reproductions.uowq import COLUMNS, UOWQ, oracle, related, ridge
@@ -152,18 +149,14 @@ def forced(combination):
     """A method that uses one combination whatever the number of rows."""
 
     def fit(data):
-        rows = data.sample_domain == "target"
-        target = Target(data.X[rows], data.y[rows, None], np.ones(rows.sum()))
-        sources = {
-            name: Moments.from_data(
-                data.X[data.sample_domain == name], data.y[data.sample_domain == name]
-            )
-            for name in uowq.names(data)[1:]
-        }
-        units = Units.of(target, sources, intercept=False)
-        return SimpleNamespace(
-            coef_=units.restore(combination(units.task(target, sources))).coef[0]
-        )
+        rows = [data.sample_domain == name for name in uowq.names(data)]
+        scale = np.sqrt(np.mean([np.mean(data.X[r] ** 2, axis=0) for r in rows], axis=0))
+        parts = [(data.X[r] / scale, data.y[r, None]) for r in rows]
+        sums = [(float(len(X)), X.T @ X, X.T @ y, y.T @ y) for X, y in parts]
+        (X, y), n = parts[0], len(parts[0][0])
+        moments = (np.array(part) for part in zip(*sums, strict=True))
+        problem = Problem(*moments, X, y, np.ones(n), intercept=False)
+        return SimpleNamespace(coef_=combination(problem).coef[:, 0] / scale)
 
     return fit
 
@@ -184,7 +177,6 @@ OUTPUT_METHODS = {
 SWITCH_METHODS = {
     "ridge, target only": ridge,
     "matrix": forced(partial(matrix_combination, alpha=None, guard=True)),
-    "free scale, stacked": forced(partial(free_scale_combination, alpha=None)),
     "default": UOWQ(),
 }
 
@@ -266,57 +258,45 @@ EQUAL = Report(
 )
 
 
-def study(name, question, designs, methods, report):
-    return Study(
-        name=f"uowq_{name}",
-        question=question,
-        designs=designs,
-        methods=methods,
-        metrics=simulation.METRICS,
-        report=report,
-        show=report.show,
-    )
-
-
 BENCHMARKS = (
-    study(
-        "equal-400",
+    risk_study(
+        "uowq_equal-400",
         "Is UOWQ's risk low where all rows are alike, and is risk_ right about it?",
         equal(400),
         METHODS,
         EQUAL,
     ),
-    study("equal-100", "The same with sources of 100 rows.", equal(100), METHODS, EQUAL),
-    study(
-        "unequal",
+    risk_study("uowq_equal-100", "The same with sources of 100 rows.", equal(100), METHODS, EQUAL),
+    risk_study(
+        "uowq_unequal",
         "The same where the rows or the noise of the sources differ from the target's.",
         unequal(),
         METHODS,
         Report(LEAST_SQUARES, predict=CANDIDATES),
     ),
-    study(
-        "wide",
+    risk_study(
+        "uowq_wide",
         "Is UOWQ's risk low with more features than target rows?",
         wide(),
         WIDE_METHODS,
         simulation.Report(RIDGE),
     ),
-    study(
-        "switch",
+    risk_study(
+        "uowq_switch",
         "At how many target rows does one combination take over from the other?",
         near_the_switch(),
         SWITCH_METHODS,
         simulation.Report(RIDGE),
     ),
-    study(
-        "outputs",
+    risk_study(
+        "uowq_outputs",
         "Several outputs: shared weights, or weights for each?",
         several_outputs(),
         OUTPUT_METHODS,
         simulation.Report(RIDGE),
     ),
-    study(
-        "offset",
+    risk_study(
+        "uowq_offset",
         "How much evidence of a bias shared by all sources should it take?",
         alike_or_biased(),
         OFFSET_METHODS,

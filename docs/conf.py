@@ -42,7 +42,7 @@ html_show_sourcelink = False
 html_static_path = ["static"]
 html_css_files = ["wide.css"]
 # Pages without neighbours need no list of them.
-alone = "index start choosing models claims results peers limits api core changes contributing"
+alone = "index start choosing models claims peers limits api core changes contributing"
 html_sidebars = {page: [] for page in alone.split()}
 html_theme_options = {
     "show_prev_next": False,
@@ -93,9 +93,27 @@ def draw_chart(app):
     choosing_chart.draw(folder / "choosing.svg")
 
 
+def list_core(app):
+    """List the modules of skt.core for core.md, so that a new one needs no line there."""
+    names = sorted(path.stem for path in (ROOT / "skt" / "core").glob("[!_]*.py"))
+    listed = "\n\n".join(CORE_MODULE.format(name=name) for name in names)
+    folder = Path(app.srcdir) / "gen_modules"
+    folder.mkdir(exist_ok=True)
+    (folder / "core.txt").write_text(listed, encoding="utf-8")
+
+
+CORE_MODULE = """## `skt.core.{name}`
+
+```{{eval-rst}}
+.. automodule:: skt.core.{name}
+   :members:
+```"""
+
+
 def setup(app):
     """Connect what is ours."""
     app.connect("builder-inited", draw_chart)
+    app.connect("builder-inited", list_core)
     app.connect("autodoc-process-docstring", core_docstring, priority=900)  # after numpydoc
 
 

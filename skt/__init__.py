@@ -1,29 +1,47 @@
 """Transfer learning with scikit-learn: borrow from related data what helps, and no more."""
 
-from ._compare import Comparison, compare, compare_each
-from ._l2sp import L2SPClassifier, L2SPRidge
-from ._otqms import OTQMSSampler, SourceSampled, SourceWeighted
-from ._reduced_rank import ReducedRankRegressor
-from ._smart import SMARTRegressor
-from ._uowq import UOWQRegressor
+from .choice.compare import compare, compare_each
+from .choice.comparison import Comparison
 from .core.moments import Moments
+from .estimators.h_ensemble import HEnsembleClassifier, HEnsembleRegressor
+from .estimators.l2sp import L2SPRidge
+from .estimators.l2sp_classifier import L2SPClassifier
+from .estimators.multi_task import UOWQMultiTaskClassifier, UOWQMultiTaskRegressor
+from .estimators.otqms_sampler import OTQMSSampler
+from .estimators.parameter_transfer import ParameterTransferClassifier
+from .estimators.reduced_rank import ReducedRankRegressor
+from .estimators.smart import ADMM, SMARTRegressor
+from .estimators.source_sampled import SourceSampled
+from .estimators.source_weighted import SourceWeighted
+from .estimators.uowq import UOWQRegressor
+from .estimators.uowq_classifier import UOWQClassifier
+from .estimators.uowq_poisson import UOWQPoissonRegressor
 from .model_selection import TargetCV
-from .sources import SourceModel, UnitsWarning, as_sample_domain, stack_domains
+from .sources import SourceModel, SourcePredictor, UnitsWarning, as_sample_domain, stack_domains
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "ADMM",
     "Comparison",
+    "HEnsembleClassifier",
+    "HEnsembleRegressor",
     "L2SPClassifier",
     "L2SPRidge",
     "Moments",
     "OTQMSSampler",
+    "ParameterTransferClassifier",
     "ReducedRankRegressor",
     "SMARTRegressor",
     "SourceModel",
+    "SourcePredictor",
     "SourceSampled",
     "SourceWeighted",
     "TargetCV",
+    "UOWQClassifier",
+    "UOWQMultiTaskClassifier",
+    "UOWQMultiTaskRegressor",
+    "UOWQPoissonRegressor",
     "UOWQRegressor",
     "UnitsWarning",
     "as_sample_domain",

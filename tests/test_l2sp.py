@@ -1,5 +1,7 @@
 """L2SPRidge and L2SPClassifier: limits, bad input, forms of a source, no harm."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -19,7 +21,8 @@ from skt import (
     UnitsWarning,
     stack_domains,
 )
-from skt.core import glm, l2sp_glm
+from skt.core import families, glm, l2sp_glm
+from skt.core.rows import Rows
 from skt.datasets import make_aligned_regressions
 
 WAYS = {
@@ -339,14 +342,17 @@ def test_grid_search_over_the_pipeline(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": -1.0}, r"alpha must be 'auto' or a number >= 0; got -1.0"),
-        ({"alpha": "best"}, r"alpha must be 'auto' or a number >= 0; got 'best'"),
-        ({"alpha": np.nan}, "alpha must be"),
-        ({"source_alpha": -0.1}, "source_alpha must be 'auto'"),
-        ({"source_alpha": "optimal"}, "source_alpha must be 'auto'"),
-        ({"source_scale": "free"}, "source_scale must be 'auto' or a finite number; got 'free'"),
-        ({"source_scale": np.inf}, "source_scale must be"),
-        ({"fit_intercept": "yes"}, "fit_intercept must be True or False; got 'yes'"),
+        (
+            {"alpha": -1.0},
+            r"'alpha' parameter of L2SP\w+ .* \[0.0, inf\].* Got -1.0",
+        ),
+        ({"alpha": "best"}, r"'alpha' parameter of .* a str among {'auto'}.* Got 'best'"),
+        ({"alpha": np.nan}, "'alpha' parameter"),
+        ({"source_alpha": -0.1}, "'source_alpha' parameter of .*'auto'"),
+        ({"source_alpha": "optimal"}, "'source_alpha' parameter of .*'auto'"),
+        ({"source_scale": "free"}, "'source_scale' parameter of .* Got 'free'"),
+        ({"source_scale": np.inf}, "'source_scale' parameter"),
+        ({"fit_intercept": "yes"}, "'fit_intercept' parameter of .* Got 'yes'"),
     ],
 )
 def test_parameters_are_checked(rng, cls, options, message):
@@ -357,14 +363,14 @@ def test_parameters_are_checked(rng, cls, options, message):
 
 
 def test_unknown_method(rng):
-    with pytest.raises(ValueError, match=r"method must be one of 'auto', 'loo', 'ml', 'stacked'"):
+    with pytest.raises(ValueError, match=r"'method' parameter of L2SPRidge .*'stacked'.* Got 'cv'"):
         L2SPRidge(method="cv").fit(*problem(rng)[1])
 
 
 @pytest.mark.parametrize("n_folds", [1, 2.5, "all"])
 def test_folds_are_checked(rng, n_folds):
     X = rng.normal(size=(10, 3))
-    with pytest.raises(ValueError, match="n_folds must be a whole number of folds, at least 2"):
+    with pytest.raises(ValueError, match=r"'n_folds' parameter of .* int in the range \[2, inf\)"):
         L2SPClassifier(n_folds=n_folds).fit(X, X[:, 0] > 0)
 
 
@@ -404,7 +410,9 @@ def test_zero_source_coefficient(rng, options):
     _, target, _ = problem(rng)
     X = rng.normal(size=(50, 8))
     constant = np.full(50, 2.0 * options.get("fit_intercept", True))
-    est = fit(target, {"zero": (X, constant)}, **options)
+    with warnings.catch_warnings():  # outputs without any noise: the likelihood has no maximum
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est = fit(target, {"zero": (X, constant)}, **options)
     assert np.isfinite(est.coef_).all()
     assert_allclose(est.source_coef_, 0, atol=1e-12)
     known = {k: v for k, v in options.items() if k in ("alpha", "fit_intercept")}
@@ -554,13 +562,13 @@ def test_the_classifier_is_stationary(rng, C):
     target, sources, _ = class_problem(rng, C=C)
     est = fit(target, sources, L2SPClassifier, alpha=0.05, source_scale=0.8, source_alpha=0.02)
     X, y = target
-    Y = glm.indicators(np.searchsorted(est.classes_, y), C)
+    Y = families.indicators(np.searchsorted(est.classes_, y), C)
     centre = 0.8 * est.source_coef_[0].T
     given = {"alpha": 0.05, "centre": centre}
-    best = glm.objective(glm.LOGISTIC, est.coef_.T, est.intercept_, X, Y, **given)
+    best = glm.objective(families.LOGISTIC, est.coef_.T, est.intercept_, X, Y, **given)
     for _ in range(30):
         moved = est.coef_.T + 1e-2 * rng.normal(size=centre.shape)
-        assert glm.objective(glm.LOGISTIC, moved, est.intercept_, X, Y, **given) > best
+        assert glm.objective(families.LOGISTIC, moved, est.intercept_, X, Y, **given) > best
     X, y = sources["s0"]
     theirs = LogisticRegression(C=1 / (2 * 200 * 0.02), tol=1e-10, max_iter=10_000).fit(X, y)
     assert_allclose(est.source_coef_[0], theirs.coef_, atol=1e-5)
@@ -591,14 +599,14 @@ def test_scales_of_a_classifier(rng):
 
 def test_free_scales_minimise_what_they_should(rng):
     (X, y), _, _ = class_problem(rng, K=2)
-    rows = l2sp_glm.Rows(X, glm.indicators(np.searchsorted(["a", "b"], y), 2), np.ones(len(X)))
+    rows = Rows(X, families.indicators(np.searchsorted(["a", "b"], y), 2), np.ones(len(X)))
     coefs = rng.normal(size=(2, 10, 1))
 
     def value(c, b):
         eta = np.tensordot(c, np.einsum("np,kpq->knq", X, coefs), 1) + b
-        return np.sum(glm.LOGISTIC.loss(eta, rows.Y)) + np.sum((c - 0.5) ** 2) / 2
+        return np.sum(families.LOGISTIC.loss(eta, rows.Y)) + np.sum((c - 0.5) ** 2) / 2
 
-    c = l2sp_glm.estimate_scales(glm.LOGISTIC, rows, coefs, None, intercept=True)
+    c = l2sp_glm.estimate_scales(families.LOGISTIC, rows, coefs, None, intercept=True)
     levels = np.linspace(-4, 4, 4001)
     best = min(value(c, b) for b in levels)
     for _ in range(20):
@@ -622,7 +630,11 @@ def test_bad_sources_of_a_classifier(rng):
     X, y = sources["s0"]
     codes = (y == "a").astype(float)
     for source, error, message in (
-        (Moments.from_data(X, codes), TypeError, "is Moments, which do not tell"),
+        (
+            Moments.from_data(X, codes),
+            TypeError,
+            "comes as Moments, which L2SPClassifier does",
+        ),
         (FrozenEstimator(Ridge().fit(X, codes)), TypeError, "only classifiers with a decision"),
         (FrozenEstimator(LogisticRegression().fit(X, codes)), ValueError, "knows the classes"),
         (SourceModel(np.ones((3, 10))), ValueError, "has coef for 3 outputs but there are 2"),
@@ -662,15 +674,6 @@ def test_labels_of_rows_and_domains_in_any_order(rng):
     order = rng.permutation(len(X))
     other = L2SPClassifier().fit(X[order], y[order], sample_domain=d[order])
     assert_allclose(one.coef_, other.coef_, atol=1e-7)
-
-
-def test_folds_keep_equal_rows_together_and_classes_apart(rng):
-    X = rng.normal(size=(20, 2))
-    Y = np.repeat([[0.0], [1.0]], [15, 5], axis=0)
-    rows = l2sp_glm.Rows(np.vstack([X, X]), np.vstack([Y, Y]), np.ones(40))
-    number = l2sp_glm.folds(rows, 5)
-    assert_array_equal(number[:20], number[20:])
-    assert_array_equal(np.bincount(number[15:20]), 1)
 
 
 def test_the_largest_penalty_that_is_not_clearly_worse(rng):

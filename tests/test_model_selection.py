@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import (
@@ -19,7 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
+from skt import UOWQRegressor
 from skt.model_selection import TargetCV
+from skt.model_selection.trial import LabelledRows, can_be_tried, left_out, whole
 from skt.sources import split_domains
 
 
@@ -80,8 +82,8 @@ def test_the_inner_splitter_sees_the_target_rows_only(stacked):
 
     groups = np.arange(150)
     list(TargetCV(Spy(3)).split(X, y, groups, sample_domain=domain))
-    for given, whole in zip(seen[0], (X, y, groups), strict=True):
-        assert_array_equal(given, whole[target])
+    for given, all_rows in zip(seen[0], (X, y, groups), strict=True):
+        assert_array_equal(given, all_rows[target])
 
 
 @pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame])
@@ -213,3 +215,59 @@ def test_configuration_is_left_alone(stacked):
     before = sklearn.get_config()
     list(TargetCV().split(*stacked[:2], sample_domain=stacked[2]))
     assert sklearn.get_config() == before
+
+
+# Candidates tried on left-out target rows ---------------------------------------------------
+
+
+def tried(stacked, estimators, **kw):
+    X, y, domain = stacked
+    data = LabelledRows(X, y, domain, kw.get("weight"))
+    target, _ = split_domains(domain, len(X))
+    return left_out(whole(estimators), data, target, KFold(5)), target
+
+
+def test_whole_estimators_are_tried_on_rows_left_out(stacked):
+    """Losses are those of TargetCV done by hand, in units of the target's variance."""
+    X, y, domain = stacked
+    estimators = {"alone": PooledRidge(0.0), "pooled": PooledRidge(1.0)}
+    found, target = tried(stacked, estimators)
+    for name, model in estimators.items():
+        parts = [
+            (y[test] - model.fit(X[rest], y[rest], domain[rest]).predict(X[test])) ** 2
+            for rest, test in TargetCV(KFold(5)).split(X, y, sample_domain=domain)
+        ]
+        assert_allclose(found.losses[name], np.concatenate(parts) / np.var(y[target]))
+    assert_array_equal(found.weight, np.ones(len(target)))
+
+
+def test_the_judged_candidate_stays_unless_a_rival_passes_its_threshold(stacked):
+    found, _ = tried(stacked, {"pooled": PooledRidge(1.0), "alone": PooledRidge(0.0)})
+    gain = found.losses["pooled"] - found.losses["alone"]
+    errors = gain.mean() / (gain.std(ddof=1) / np.sqrt(len(gain)))
+    rival, judged = ("alone", "pooled") if errors > 0 else ("pooled", "alone")
+    assert found.best(judged, {rival: 0.99 * abs(errors)}) == rival
+    assert found.best(judged, {rival: 1.01 * abs(errors)}) == judged
+    assert found.best(judged, {"not tried": 0.0}) == judged
+    assert found.best(judged, {}) == judged
+
+
+def test_weights_reach_whole_estimators_and_the_mean(stacked):
+    weight = np.ones(len(stacked[0]))
+    weight[::3] = 3.0
+    unweighted, target = tried(stacked, {"alone": PooledRidge(0.0)})
+    found, _ = tried(stacked, {"alone": UOWQRegressor()}, weight=weight)
+    assert_array_equal(np.sort(found.weight), np.sort(weight[target]))
+    loss = found.losses["alone"]
+    assert found.means["alone"] == pytest.approx(np.average(loss, weights=found.weight))
+    assert len(loss) == len(unweighted.losses["alone"])
+
+
+@pytest.mark.parametrize(("rows", "classes", "can"), [(3, False, False), (4, False, True)])
+def test_few_rows_cannot_be_tried(stacked, rows, classes, can):
+    X, y, domain = stacked
+    target, _ = split_domains(domain, len(X))
+    data = LabelledRows(X, y, domain, None)
+    assert can_be_tried(data, target[:rows], classes=classes) is can
+    one = LabelledRows(X, np.full(len(y), "a"), domain, None)
+    assert not can_be_tried(one, target, classes=True)

@@ -24,7 +24,8 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skt import OTQMSSampler, SourceSampled, SourceWeighted, TargetCV, stack_domains
-from skt._otqms._check import LeftOut
+from skt.estimators.chosen_rows import BETTER
+from skt.model_selection.trial import LeftOut
 
 P = 8
 
@@ -217,7 +218,7 @@ def test_family_of_outcomes(rng):
 
 
 BAD = {
-    "budget below": ({"budget": -1}, ValueError, r"budget must be a number >= 0 or None; got -1"),
+    "budget below": ({"budget": -1}, ValueError, r"'budget' parameter .* or None. Got -1"),
     "budget above": ({"budget": 501}, ValueError, r"budget is 501 but all source rows .* cost 500"),
     "budget of costs": (
         {"budget": 801, "costs": {"far": 1, "near": 2}},
@@ -230,12 +231,12 @@ BAD = {
         ValueError,
         r"costs\['far'\] must be a positive number; got 0",
     ),
-    "costs list": ({"costs": [1, 2]}, TypeError, r"costs must be a dict .* got list"),
-    "min_samples": ({"min_samples": -1}, ValueError, r"min_samples must be 'auto' or a whole"),
-    "min_samples text": ({"min_samples": "few"}, ValueError, r"min_samples must be 'auto'"),
-    "family": ({"family": "gamma"}, ValueError, r"family must be one of .*'logistic'.*'gamma'"),
-    "selection": ({"selection": "best"}, ValueError, r"selection must be one of .*'best'"),
-    "discrepancy": ({"discrepancy": "sure"}, ValueError, r"discrepancy must be one of .*'sure'"),
+    "costs list": ({"costs": [1, 2]}, TypeError, r"'costs' parameter .*Mapping.* Got \[1, 2\]"),
+    "min_samples": ({"min_samples": -1}, ValueError, r"'min_samples' parameter .* Got -1"),
+    "min_samples text": ({"min_samples": "few"}, ValueError, r"'min_samples' parameter .*'auto'"),
+    "family": ({"family": "gamma"}, ValueError, r"'family' .*'logistic'.*'gamma'"),
+    "selection": ({"selection": "best"}, ValueError, r"'selection' parameter .*'best'"),
+    "discrepancy": ({"discrepancy": "sure"}, ValueError, r"'discrepancy' parameter .*'sure'"),
     "discrepancy shape": (
         {"discrepancy": np.eye(3)},
         ValueError,
@@ -251,7 +252,7 @@ BAD = {
         ValueError,
         r"discrepancy must be positive semi-definite",
     ),
-    "constraints": ({"constraints": [1]}, TypeError, r"constraints must be a callable"),
+    "constraints": ({"constraints": [1]}, TypeError, r"'constraints' parameter .* callable"),
     "infeasible": (
         {"constraints": lambda m: [m[0] >= 1e4]},
         ValueError,
@@ -514,16 +515,16 @@ def test_refresh_does_not_depend_on_the_origin_of_outcomes(rng):
 
 def test_bad_wrappers(rng):
     X, y, d = domains(rng, "class")
-    for refresh in (-1, 1.5, True):
-        with pytest.raises(ValueError, match=r"refresh must be a whole number >= 0"):
+    for refresh in (-1, 1.5):
+        with pytest.raises(ValueError, match=r"'refresh' parameter of SourceSampled .* int"):
             SourceSampled(LogisticRegression(), refresh=refresh).fit(X, y, sample_domain=d)
-    with pytest.raises(TypeError, match=r"sampler must be an OTQMSSampler or None; got Ridge"):
+    with pytest.raises(TypeError, match=r"'sampler' parameter .*OTQMSSampler.* or None. Got Ridge"):
         SourceSampled(LogisticRegression(), Ridge()).fit(X, y)
     with pytest.raises(TypeError, match=r"refresh needs probabilities, but LinearSVC has no"):
         SourceSampled(LinearSVC(), refresh=1).fit(X, y, sample_domain=d)
-    with pytest.raises(ValueError, match=r"family must be one of"):
+    with pytest.raises(ValueError, match=r"'family' parameter of SourceWeighted"):
         SourceWeighted(Ridge(), family="normal").fit(X, y)
-    with pytest.raises(ValueError, match=r"discrepancy must be one of"):
+    with pytest.raises(ValueError, match=r"'discrepancy' parameter of SourceWeighted"):
         SourceWeighted(Ridge(), discrepancy="normal").fit(X, y)
 
 
@@ -562,7 +563,8 @@ def test_what_is_trained_is_tried_on_target_rows_left_out(cls):
 def test_rows_sampled_in_vain_are_none():
     rng = np.random.default_rng(0)
     X, y, d = stack_domains(steps(rng, 60, 1), {"a": steps(rng, 300, -1)})
-    tried = SourceSampled(HistGradientBoostingRegressor(min_samples_leaf=5)).fit(X, y, d)
+    trees, sampler = HistGradientBoostingRegressor(min_samples_leaf=5), OTQMSSampler(random_state=0)
+    tried = SourceSampled(trees, sampler).fit(X, y, d)
     assert tried.sampler_.transfer_quantities_ > 0
     assert tried.transfer_quantities_.tolist() == [0]
     assert_array_equal(tried.sample_indices_, np.arange(60))
@@ -594,14 +596,14 @@ def test_another_candidate_must_be_better_beyond_error():
         losses = {name: np.full(100, 1.0) for name in means}
         for name, gain in gains.items():
             losses[{"alone": "target alone", "alike": "all rows alike"}[name]] += noise - gain
-        return LeftOut(losses, np.ones(100)).best("UOWQ's weights")
+        return LeftOut(losses, np.ones(100)).best("UOWQ's weights", BETTER)
 
     assert best(alone=0.4) == "UOWQ's weights" == best(alike=1.4)
     assert best(alone=0.6) == "target alone"
     assert best(alike=1.6) == "all rows alike"
     assert best(alike=1.6, alone=1.7) == "target alone"  # better than the other in every row
     equal = {name: np.ones(3) for name in means}
-    assert LeftOut(equal, np.ones(3)).best("UOWQ's weights") == "UOWQ's weights"
+    assert LeftOut(equal, np.ones(3)).best("UOWQ's weights", BETTER) == "UOWQ's weights"
     assert LeftOut(equal, np.ones(3)).means == dict.fromkeys(means, 1.0)
 
 
@@ -625,7 +627,7 @@ def test_folds(rng, cls):
     left_out = np.average(np.concatenate(alone[::-1]), weights=w[:40]) / np.var(y[:40])
     assert losses[2]["target alone"] == pytest.approx(left_out)
     for cv in (1, 0, True):
-        with pytest.raises(ValueError, match=r"cv must be a whole number >= 2, a splitter, an "):
+        with pytest.raises(ValueError, match=r"'cv' parameter of .* range \[2, inf\)"):
             cls(Ridge(), cv=cv).fit(X, y, d)
 
 

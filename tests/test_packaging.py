@@ -46,7 +46,8 @@ def test_commands_name_extras_that_exist():
 def test_distribution():
     assert PROJECT["name"] == "scikit-transfer"
     assert PROJECT["requires-python"] == ">=3.11"
-    assert {"plot", "test", "docs", "bench", "dask"} <= set(PROJECT["optional-dependencies"])
+    extras = set(PROJECT["optional-dependencies"])
+    assert {"plot", "table", "test", "docs", "bench", "dask"} <= extras
     assert (ROOT / "skt" / "py.typed").exists()
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("BSD 3-Clause License")
 

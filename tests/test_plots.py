@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from skt import (  # noqa: E402
+    ADMM,
     L2SPClassifier,
     L2SPRidge,
     OTQMSSampler,
@@ -26,7 +27,7 @@ from skt import (  # noqa: E402
     UOWQRegressor,
     stack_domains,
 )
-from skt._compare import compare  # noqa: E402
+from skt.choice.compare import compare  # noqa: E402
 from skt.core import allocation  # noqa: E402
 from skt.datasets import make_aligned_regressions, make_spectral_transfer  # noqa: E402
 from skt.plots import (  # noqa: E402
@@ -574,7 +575,7 @@ def test_selection_shows_paths_ends_and_choice(smart):
 def test_convergence_shows_residuals_and_tolerance(smart):
     _, data = smart
     known = {"a": SourceModel(data.source_coef)}
-    model = SMARTRegressor(2, structural_rank=0, alpha=0.05, tol=1e-6, sources=known)
+    model = SMARTRegressor(2, structural_rank=0, alpha=0.05, solver=ADMM(tol=1e-6), sources=known)
     display = ConvergenceDisplay.from_estimator(make_pipeline(model.fit(data.X, data.y)))
     primal, dual, _, tol = display.ax_.lines
     assert primal.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]

@@ -15,8 +15,8 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
 
-from skt._describe import describe, differences, scalar_parameters
 from skt.study import load_records, run_study
+from skt.study.describe import describe, differences, scalar_parameters
 
 ROOT = Path(__file__).parents[1]
 NOISE = 1.0
@@ -65,7 +65,7 @@ def test_a_file_changes_nothing(out):
 def test_a_finished_study_is_not_run_again(out, monkeypatch):
     records = study(out)
     before = out.read_bytes()
-    monkeypatch.setattr("skt.study._run_cell", lambda cell: pytest.fail("was run"))
+    monkeypatch.setattr("skt.study.run._run_cell", lambda cell: pytest.fail("was run"))
     assert study(out) == records
     assert out.read_bytes() == before
 
@@ -151,12 +151,19 @@ def test_values_that_are_no_finite_numbers(out):
 
 
 def test_value_that_is_no_number_is_an_error_in_a_file(out):
-    records = study(out, metrics={"list": lambda fitted, data: [1, 2], "norm": squared_norm})
+    records = study(out, metrics={"set": lambda fitted, data: {1, 2}, "norm": squared_norm})
     assert math.isnan(records[0]["value"])
-    assert (
-        "the metric returned list, but records in a file hold numbers only" in records[0]["error"]
-    )
+    assert "the metric returned set, but records in a file hold numbers" in records[0]["error"]
     assert records[1]["error"] == ""
+    arrays = study(out.with_name("2"), metrics={"a": lambda fitted, data: [np.arange(2)]})
+    assert "the metric returned list, but" in arrays[0]["error"]
+
+
+def test_lists_and_dicts_are_kept(out):
+    value = {"rows": [1, 2], "loss": [1 / 3, 0.1], "of": {"a": None, "b": "c"}}
+    records = study(out, metrics={"dict": lambda fitted, data: value})
+    assert records[0]["value"] == value
+    assert load_records(out) == records
 
 
 def test_failures_and_warnings_are_kept(out):
@@ -282,7 +289,7 @@ def test_a_file_that_another_process_writes(out):
     study(out)
     code = (
         "import fcntl, sys\n"
-        "handle = open(sys.argv[1], 'ab'); fcntl.lockf(handle, fcntl.LOCK_EX)\n"
+        "handle = open(sys.argv[1] + '.lock', 'ab'); fcntl.lockf(handle, fcntl.LOCK_EX)\n"
         "print('locked', flush=True); sys.stdin.read()"
     )
     run = [sys.executable, "-c", code, str(out)]
@@ -385,7 +392,7 @@ def test_scalar_parameters():
 
 DESCRIBED = """
 import functools
-from skt._describe import describe
+from skt.study.describe import describe
 def helper(x): return x in {"one", "two", "three"}
 def design(rng, kinds=frozenset(["a", "b", "c"])): return helper(rng)
 print(describe(functools.partial(design, kinds={"x", "y", "z"})))
@@ -421,3 +428,47 @@ def test_fifty_kills_at_random_moments_lose_the_running_cells_only(tmp_path):
     assert facts["kills"] == 50
     assert facts["most_lost_by_one_kill"] <= 1
     assert facts["begun"] <= facts["cells"] + facts["kills"]
+
+
+# Writers ------------------------------------------------------------------------------------
+
+
+def test_a_reader_in_the_writing_process_keeps_the_lock(out):
+    """A POSIX lock on the file itself would be lost as soon as a reader closes it."""
+    code = (
+        "import sys; from skt.study.records import Study, open_records\n"
+        "with open_records(sys.argv[1], Study({}, {'a': None}, {'b': None}, {}, {'a': {}})): pass"
+    )
+
+    looked = []
+
+    def looks(fitted, data):
+        load_records(out)
+        if len(looked) > 1:
+            return 1.0
+        looked.append(fitted)
+        other = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True)
+        return float(b"is being written by another process" in other.stderr)
+
+    records = study(out, metrics={"refused": looks}, n_repeats=1)
+    assert [record["value"] for record in records] == [1.0] * len(records)
+    assert not out.with_name(f"{out.name}.lock").exists()
+
+
+def test_a_second_writer_in_the_same_process_is_refused(out):
+    def writes(fitted, data):
+        study(out)
+
+    (record, *_) = study(out, metrics={"second": writes}, n_repeats=1)
+    assert "is being written by this process already" in record["error"]
+    assert load_records(out)
+
+
+def test_cells_that_are_there_twice_count_once(out):
+    records = study(out)
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join([*lines, *lines[2:5]]))
+    with pytest.warns(UserWarning, match="holds 3 cells more than once"):
+        assert load_records(out) == records
+    with pytest.warns(UserWarning, match="more than once"):
+        assert study(out) == records

@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from skt import reproductions
-from skt.__main__ import main
+from skt.cli.main import main
 from skt.reproductions import Figure, Reproduction, _simultaneous, uowq
 from skt.reproductions import l2sp as l2sp_figure
 from skt.study import load_records

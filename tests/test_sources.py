@@ -28,7 +28,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVR
 
+import skt
 from skt.core.moments import Moments
+from skt.estimators.base import takers_of
 from skt.sources import (
     SourceModel,
     UnitsWarning,
@@ -37,6 +39,7 @@ from skt.sources import (
     split_domains,
     stack_domains,
 )
+from skt.sources.forms import FORMS
 
 # as_sample_domain ----------------------------------------------------------------------
 
@@ -629,3 +632,28 @@ def test_rescaled_sources_and_constant_columns_do_not_warn(rows):
         check_sources({"DE": Moments.from_data(X, y)}, constant, n_targets=1)
         check_sources({"DE": Moments.from_data(constant, y)}, X, n_targets=1)
         check_sources({"DE": Moments.from_data(50 * X, y)}, X, n_targets=1)
+
+
+# Forms that estimators take -----------------------------------------------------------------
+
+
+def test_every_public_estimator_declares_the_forms_it_takes():
+    public = {each for each in map(skt.__dict__.get, skt.__all__) if hasattr(each, "fit")}
+    for cls in public:
+        assert set(cls.takes) <= FORMS.keys()
+    assert takers_of("rows") == sorted(cls.__name__ for cls in public if "rows" in cls.takes)
+    assert takers_of("moments") == ["L2SPRidge", "SMARTRegressor", "UOWQRegressor"]
+    assert takers_of("model") == [
+        "L2SPClassifier", "L2SPRidge", "SMARTRegressor",
+        "UOWQClassifier", "UOWQPoissonRegressor", "UOWQRegressor",
+    ]  # fmt: skip
+    for cls in (skt.SourceSampled, skt.SourceWeighted, skt.OTQMSSampler):
+        assert cls.takes == ("rows",)
+
+
+def test_a_form_that_is_not_taken_names_who_takes_it():
+    X, y = np.eye(4), np.array([0, 1, 0, 1])
+    known = {"a": Moments.from_data(X, y)}
+    message = r"sources\['a'\] comes as Moments, .*L2SPRidge or SMARTRegressor or UOWQRegressor"
+    with pytest.raises(TypeError, match=message):
+        skt.L2SPClassifier(sources=known).fit(X, y)

@@ -17,7 +17,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skt.study import domain_keyword, rerun, run_study
+from skt.study import rerun, run_study
+from skt.study.cell import domain_keyword
 
 
 def gaussian(rng):

@@ -67,10 +67,25 @@ def test_interval_is_unbounded_where_the_baseline_may_be_zero(rng):
     assert (row["ratio_low"], row["ratio_high"]) == (-math.inf, math.inf)
 
 
+def test_no_ratio_of_losses_is_below_zero(rng):
+    """Fieller's interval, cut at zero where no value is negative."""
+    b, v = 1 + 0.1 * rng.gamma(1.0, size=12), np.r_[np.zeros(11), 8.0]
+    low, high = interval_of(v, b)
+    assert low == 0
+    assert stats.ttest_1samp(v - high * b, 0).pvalue == pytest.approx(0.05)
+    assert interval_of(v - 1e-9, b)[0] < 0  # one negative value: no losses
+    assert interval_of(b, v) == (0, math.inf)  # the baseline's mean is not told from zero
+
+
+def interval_of(v, b):
+    row = summarize(paired(v, b), baseline="base")[1]
+    return row["ratio_low"], row["ratio_high"]
+
+
 def test_baseline_against_itself_and_against_zero():
     base, new = summarize(paired([1.0, 2.0, 3.0], [0.0, 0.0, 0.0]), baseline="base")
     assert math.isnan(new["ratio"])
-    assert (new["ratio_low"], new["ratio_high"]) == (-math.inf, math.inf)
+    assert (new["ratio_low"], new["ratio_high"]) == (0, math.inf)
     base = summarize(paired([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]), baseline="base")[0]
     assert (base["ratio"], base["ratio_low"], base["ratio_high"]) == (1, 1, 1)
     assert base["ratio_error"] == 0
@@ -112,6 +127,7 @@ def test_interval_covers_the_true_ratio(losses, bounds, rng):
     rows = [summarize(paired(*each), baseline="base")[1] for each in zip(v, b, strict=True)]
     covered = np.mean([row["ratio_low"] <= truth <= row["ratio_high"] for row in rows])
     assert bounds[0] <= covered <= bounds[1]
+    assert min(row["ratio_low"] for row in rows) >= 0
 
 
 def test_ranks_and_worst_repeats():
@@ -190,7 +206,7 @@ def test_markdown_of_a_parameter_with_intervals():
     ).splitlines()
     assert head.split(" | ")[1:3] == ["n = 10, ratio", "n = 10, n repeats"]
     assert base == "| base | 1.0 [1.0, 1.0] | 2 | 1.0 [1.0, 1.0] | 2 |"
-    assert new.startswith("| new | 0.8 [-2.4, 3.9] | 2 | 0.3 [-inf, inf]")
+    assert new.startswith("| new | 0.8 [0.0, 3.9] | 2 | 0.3 [0.0, inf]")
 
 
 def test_latex_escapes():

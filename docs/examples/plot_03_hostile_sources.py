@@ -40,7 +40,7 @@ def spoil(n_sources, how):
 
 
 # %%
-# Each comparison takes twenty random choices of the 30 training patients, and tests on the target's
+# Each comparison takes eight random choices of the 30 training patients, and tests on the target's
 # other patients, whose outcomes are as they were.
 
 METHODS = {"pooled ridge": "s", "UOWQ": "o", "L2-SP": "^"}
@@ -52,7 +52,7 @@ comparisons = {
         domain,
         methods=list(METHODS),
         target_size=30,
-        n_repeats=20,
+        n_repeats=8,
         random_state=0,
         progress=False,
     )

@@ -44,9 +44,9 @@ class OnTop:
 METHODS = {
     "the earlier model": earlier,
     "ridge": RidgeCV(np.logspace(-3, 4, 15)),
-    "reduced-rank regression": ReducedRankRegressor(random_state=0),
+    "reduced-rank regression": ReducedRankRegressor(),
     "ridge on top of the earlier model": OnTop(),
-    "SMART": SMARTRegressor(sources=sources, random_state=0),
+    "SMART": SMARTRegressor(sources=sources),
 }
 
 # %%

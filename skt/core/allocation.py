@@ -29,17 +29,20 @@ which ``optimal_quantities`` solves by an active set: who is at zero, at the cap
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Array = NDArray[Any]
+from skt.core._typing import Array
 
 # Where M does not tell sources apart, rows are taken in proportion to what there is: the
 # programme has ``TIE sum_i u_i^2 n_0/n_i`` added, at most a quarter of TIE of the target's risk.
 TIE = 1e-8
+
+# Where biases are so large that rounding hides the ties, biases are capped and ties get larger:
+# (largest bias n_0 M, tie), one after the other until the programme is solved.
+EASED = ((np.inf, TIE), (1e7, 1e-7), (1e6, 1e-5), (1e5, 1e-3))
 
 # A source is let free when its slope is wrong by this much, relative to the risk.
 RELEASE = 1e-12
@@ -48,7 +51,7 @@ ZERO, BETWEEN, CAP = -1, 0, 1
 
 
 def risk(w: Array, n: Array, M: Array) -> float:
-    """Return the risk per parameter of weights w: eq. (B1) of docs/uowq.md, the paper's K-L.
+    """Return the risk per parameter of weights w: eq. (B1) of docs/models.md, the paper's K-L.
 
     ``[n_0 + sum_i w_i^2 n_i + (wn)' M (wn)] / (n_0 + sum_i w_i n_i)^2``.
     """
@@ -146,7 +149,7 @@ def _normalised_nnls(A: Array) -> Array:
 
 
 def quantity_risk(m: Array, n: Array, M: Array) -> float:
-    """Return the risk per parameter of taking m rows: eq. (A1) of docs/otqms.md, the paper's K-L.
+    """Return the risk per parameter of taking m rows: eq. (A1) of docs/models.md, the paper's K-L.
 
     ``1/(n_0 + s) + m'Mm/(n_0 + s)^2`` with ``s = sum_i m_i``.
     """
@@ -154,20 +157,9 @@ def quantity_risk(m: Array, n: Array, M: Array) -> float:
     return float(1 / total + m @ M @ m / total**2)
 
 
-def single_source_quantity(n_0: float, n_1: float, t: float) -> float:
-    """Return the best number of rows of one source with discrepancy t, in closed form."""
-    excess = 2 * n_0 * t - 1
-    return n_1 if excess <= 0 else min(n_1, n_0 / excess)
-
-
 def quantities_from_shares(u: Array, n_0: float) -> Array:
     """Return the rows of every source that have the shares u, (K,)."""
     return n_0 * u[1:] / u[0]
-
-
-def shares_from_quantities(m: Array, n_0: float) -> Array:
-    """Return the share of each domain in the rows taken, (K+1,)."""
-    return np.concatenate(([n_0], m)) / (n_0 + np.sum(m))
 
 
 def optimal_quantities(
@@ -188,14 +180,37 @@ def optimal_quantities(
 
 def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Array:
     cap = n[1:] / n[0]
-    H = np.zeros((len(n), len(n)))
-    H[1:, 1:] = 2 * (M * n[0] + np.diag(TIE / cap))
     # A budget for all rows never binds; one for just all rows of some sources is moved a hair,
     # since three limits that meet in one point cannot be told apart.
     most = min(budget * (1 - 1e-9), float(costs @ n[1:]) * (1 + 1e-9))
     limit = np.concatenate(([-most / n[0]], costs))
-    u = _active_set(H, cap, limit)
-    return np.clip(quantities_from_shares(u, n[0]), 0.0, n[1:])
+    for most_bias, tie in EASED:
+        try:
+            u = _active_set(_hessian(M * n[0], cap, most_bias, tie), cap, limit)
+        except (np.linalg.LinAlgError, _UnsettledError):
+            continue
+        if np.isfinite(u).all() and u[0] > 0:
+            m = np.clip(quantities_from_shares(u, n[0]), 0.0, n[1:])
+            return m * min(1.0, budget / max(float(costs @ m), 1e-300))  # rounding overspends
+    return np.zeros(len(M))
+
+
+def _hessian(bias: Array, cap: Array, most_bias: float, tie: float) -> Array:
+    """Return the Hessian of the programme, its eigenvalues but for the tie at most ``most_bias``.
+
+    Along a direction of bias b the best rows are ``n_0/(2b - 1)``: where b is that large, hardly
+    more than none, whether it is capped or not.
+    """
+    if np.isfinite(most_bias):
+        values, vectors = np.linalg.eigh(bias)
+        bias = (vectors * np.clip(values, 0.0, most_bias)) @ vectors.T
+    H = np.zeros((len(cap) + 1, len(cap) + 1))
+    H[1:, 1:] = 2 * (bias + np.diag(tie / cap))
+    return H
+
+
+class _UnsettledError(RuntimeError):
+    """Rounding led the active set in a circle."""
 
 
 def _active_set(H: Array, cap: Array, limit: Array) -> Array:
@@ -222,7 +237,7 @@ def _active_set(H: Array, cap: Array, limit: Array) -> Array:
             return u
         at, spent = at.copy(), spent and worst < len(cap)
         at[worst : worst + 1] = BETWEEN
-    raise RuntimeError("the active set of the OTQMS programme did not settle")
+    raise _UnsettledError("the active set of the OTQMS programme did not settle")
 
 
 def _optimum_given(

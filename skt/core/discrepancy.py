@@ -11,21 +11,20 @@ v : (K+1,) variance of each entry of ``J^{1/2} theta^_i``, so that a row of D ha
     noise of the target.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import digamma, polygamma
 
-Array = NDArray[Any]
+from skt.core._typing import Array
 
 # Variance components are sought on a log scale between these multiples of the target's noise.
 SMALLEST, LARGEST = np.exp(-12.0), np.exp(12.0)
 
 # Weight of the prior that sources, as a group, are no further from the target than from each
 # other. Raising it trusts sources that agree more, and sees a bias that they share later; chosen
-# by simulation (docs/results.md, the prior of the offset).
+# by simulation (docs/evidence/uowq.md, the prior of the offset).
 OFFSET_EXPONENT = 0.5
 
 

@@ -20,89 +20,17 @@ Correspondence: LogisticRegression(C=1 / (2 n alpha)), PoissonRegressor(alpha=2 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
 
-Array = NDArray[Any]
+from skt.core._typing import Array
+from skt.core.families import Family
 
 # Above this number of free coefficients a Hessian costs more than the steps it saves.
 NEWTON_SIZE = 1500
-
-
-class Family(Protocol):
-    """What a fit needs to know of a distribution; all by rows of eta (n, q)."""
-
-    def loss(self, eta: Array, Y: Array) -> Array:
-        """Return minus the log-likelihood of every row, (n,)."""
-
-    def mean(self, eta: Array) -> Array:
-        """Return the expected response, (n, q)."""
-
-    def variance(self, eta: Array) -> Array:
-        """Return the covariance of the response, (n, q, q): the weights of Newton's method."""
-
-    def link(self, mean: Array) -> Array:
-        """Return eta at which a mean (q,) is expected."""
-
-
-class Logistic:
-    """Bernoulli for one column, multinomial for several."""
-
-    def loss(self, eta: Array, Y: Array) -> Array:
-        """Return minus the log-likelihood of every row, (n,)."""
-        if eta.shape[1] == 1:
-            return (np.logaddexp(0.0, eta) - Y * eta)[:, 0]
-        return -np.sum(Y * log_softmax(eta, axis=1), axis=1)
-
-    def mean(self, eta: Array) -> Array:
-        """Return probabilities, (n, q)."""
-        return expit(eta) if eta.shape[1] == 1 else softmax(eta, axis=1)
-
-    def variance(self, eta: Array) -> Array:
-        """Return ``diag(m) - m m'`` of every row, (n, q, q)."""
-        m = self.mean(eta)
-        return _diagonals(m) - m[:, :, None] * m[:, None, :]
-
-    def link(self, mean: Array) -> Array:
-        """Return the logit; of several classes, the logarithm less its mean."""
-        mean = np.clip(mean, 1e-6, 1 - 1e-6)
-        return np.log(mean) - (np.log1p(-mean) if len(mean) == 1 else np.mean(np.log(mean)))
-
-
-class Poisson:
-    """Counts with a log link."""
-
-    def loss(self, eta: Array, Y: Array) -> Array:
-        """Return minus the log-likelihood of every row, (n,)."""
-        with np.errstate(over="ignore"):
-            return np.sum(np.exp(eta) - Y * eta, axis=1)
-
-    def mean(self, eta: Array) -> Array:
-        """Return rates, (n, q)."""
-        with np.errstate(over="ignore"):
-            return np.exp(eta)
-
-    def variance(self, eta: Array) -> Array:
-        """Return the rates as diagonals, (n, q, q)."""
-        return _diagonals(self.mean(eta))
-
-    def link(self, mean: Array) -> Array:
-        """Return the logarithm of the rate."""
-        return np.log(np.maximum(mean, 1e-6))
-
-
-LOGISTIC, POISSON = Logistic(), Poisson()
-
-
-def indicators(codes: NDArray[np.integer], n_classes: int) -> Array:
-    """Return classes 0..C-1 as responses: (n, 1) for two of them, else (n, C)."""
-    Y = np.eye(n_classes)[codes]
-    return Y[:, 1:] if n_classes == 2 else Y
 
 
 def linear_predictor(
@@ -280,7 +208,7 @@ class _Problem:
         for iteration in range(max_iter):
             if self.slope(gradient) <= tol:
                 return _End(x, value, iteration, self.slope(gradient))
-            step = -_solve(self.hessian(x), gradient)
+            step = -_newton_direction(self.hessian(x), gradient)
             x, value, moved = _line_search(self.value, x, step, value, float(gradient @ step))
             gradient = self.gradient(x)
             if not moved:
@@ -340,12 +268,7 @@ def _across(X: Array, V: Array) -> Array:
     return np.einsum("ni,ncd->icd", X, V).reshape(-1, V.shape[1])
 
 
-def _diagonals(m: Array) -> Array:
-    """Return rows (n, q) as diagonal matrices (n, q, q)."""
-    return m[:, :, None] * np.eye(m.shape[1])
-
-
-def _solve(H: Array, g: Array) -> Array:
+def _newton_direction(H: Array, g: Array) -> Array:
     """Solve a positive semi-definite system; along what H does not see, next to nothing."""
     diagonal = np.diag(H)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))

@@ -18,29 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from . import glm
-from .glm import Array, Family
+from skt.core import glm, least_squares, safeguard
+from skt.core._typing import Array
+from skt.core.families import Family
+from skt.core.rows import Rows
 
 # Prior standard deviation of a source's scale about its part of one, as in `l2sp`.
-SCALE_SPREAD = 1.0
-GRID_SIZE = 13
+GLM_SCALE_SPREAD = 1.0
 # Standard errors by which a larger penalty may be worse and is still taken. Without, twelve rows
 # have a log-loss higher by a tenth; at one, unrelated sources and 30 rows cost a tenth more errors.
 CAUTION = 0.5
 # Of derivatives, as in `glm.fit`: Newton's last step is far below it.
 TOL = 1e-9
-
-
-class Rows(NamedTuple):
-    """Rows of one domain."""
-
-    X: Array  # (n, p)
-    Y: Array  # (n, q)
-    weight: Array  # (n,)
-
-    def take(self, rows: Array) -> "Rows":
-        """Return some of the rows."""
-        return Rows(self.X[rows], self.Y[rows], self.weight[rows])
 
 
 def varies(rows: Rows, *, intercept: bool) -> bool:
@@ -51,8 +40,8 @@ def varies(rows: Rows, *, intercept: bool) -> bool:
 def rows_by_class(rows: Rows) -> Array:
     """Return how many distinct rows each class has, by indicators, (n_classes,)."""
     several = rows.Y if rows.Y.shape[1] > 1 else np.column_stack([1 - rows.Y, rows.Y])
-    distinct = np.unique(np.column_stack([several, rows.X]), axis=0)
-    return np.sum(distinct[:, : several.shape[1]] > 0, axis=0)
+    _, one_of_each = np.unique(rows.distinct, return_index=True)
+    return np.sum(several[one_of_each] > 0, axis=0)
 
 
 def with_one_row(rows: Rows) -> Rows:
@@ -88,36 +77,16 @@ class Validated(NamedTuple):
 
     @property
     def cautious(self) -> tuple[int, int]:
-        """Return the same with the largest penalty that is not clearly worse.
-
-        That is, whose mean loss is higher by at most CAUTION standard errors of the rows'
-        differences: few rows that happen to be separable would have next to no penalty.
-        """
+        """Return the same with the largest penalty that is not worse by CAUTION errors."""
         used, m = self.best
-        n = self.weight.sum()
-        excess = self.losses[used] - self.losses[used, m]
-        mean = excess @ self.weight / n
-        variance = (excess - mean[:, None]) ** 2 @ self.weight / max(n - 1, 1.0)
-        alike = mean <= CAUTION * np.sqrt(variance / n) + 1e-12 * abs(self.errors[used, m])
-        return used, int(np.flatnonzero(alike)[-1])
+        return used, safeguard.most_cautious(self.losses[used], self.weight, m, CAUTION)
 
 
-def penalty_grid(rows: Rows) -> Array:
+def penalties(rows: Rows) -> Array:
     """Return penalties about a quarter of the features' mean variance, and infinity, (M,)."""
     w = rows.weight / rows.weight.sum()
     level = float(np.mean(w @ (rows.X - w @ rows.X) ** 2)) / 4
-    return np.append(np.geomspace(1e-4, 1e2, GRID_SIZE) * (level if level > 0 else 1.0), np.inf)
-
-
-def folds(rows: Rows, n_folds: int) -> Array:
-    """Return the number of each row's fold: distinct rows in order are dealt out in turn, (n,).
-
-    Ordered by response first, so that every class is spread as evenly as its rows allow. Equal
-    rows share a fold: a row twice is a row of weight two, and the order of rows does not matter.
-    """
-    table = np.column_stack([rows.Y, rows.X])
-    distinct, code = np.unique(table, axis=0, return_inverse=True)
-    return code.reshape(-1) % min(n_folds, len(distinct))
+    return np.append(least_squares.penalty_grid(level, 13, 1e-4, 1e2), np.inf)
 
 
 def estimate_scales(
@@ -125,7 +94,7 @@ def estimate_scales(
 ) -> Array:
     """Return c of least loss of ``sum_k c_k Z_k + b``, (K,).
 
-    Free scales (``total`` None) have the prior ``N(1/K, SCALE_SPREAD^2)`` and, if there are
+    Free scales (``total`` None) have the prior ``N(1/K, GLM_SCALE_SPREAD^2)`` and, if there are
     several, are not negative. A total fixes their sum.
     """
     K = len(coefs)
@@ -158,9 +127,9 @@ def _scale_criterion(
         c, intercept = x[:K], len(x) > K
         eta = np.tensordot(c, Z, 1) + (x[K:] if intercept else np.zeros(q))
         residual = rows.weight[:, None] * (family.mean(eta) - rows.Y)
-        away = (c - 1 / K) / SCALE_SPREAD if total is None else np.zeros(K)
+        away = (c - 1 / K) / GLM_SCALE_SPREAD if total is None else np.zeros(K)
         value = rows.weight @ family.loss(eta, rows.Y) + away @ away / 2
-        by_scale = np.tensordot(Z, residual, axes=([1, 2], [0, 1])) + away / SCALE_SPREAD
+        by_scale = np.tensordot(Z, residual, axes=([1, 2], [0, 1])) + away / GLM_SCALE_SPREAD
         return float(value), np.append(by_scale, residual.sum(axis=0) if intercept else [])
 
     return value_and_slope
@@ -177,7 +146,7 @@ def validate(
     intercept: bool,
 ) -> Validated:
     """Return the K-fold loss of every penalty without sources and with them."""
-    number = folds(rows, n_folds)
+    number = rows.deal(n_folds)
     losses = np.zeros((2, len(alphas), len(rows.X)))
     for fold in range(number.max() + 1 if number.max() > 0 else 0):
         train, test = rows.take(number != fold), rows.take(number == fold)

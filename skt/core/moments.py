@@ -25,17 +25,20 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import reduce
-from os import PathLike
+from os import PathLike, fspath, getpid, remove
+from os import replace as replace_file
 from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Moments", "moments", "pairwise_sum", "read_only"]
+from skt.core._typing import Array
 
-Array = NDArray[Any]
+__all__ = ["Moments", "check_possible", "moments", "pairwise_sum", "read_only"]
+
 
 # Rows centred at a time: enough for BLAS to run at full speed, few enough that the
 # copy of 100 columns stays in the cache.
@@ -243,8 +246,16 @@ class Moments:
             File to write; `load` reads it back to the last bit.
         """
         content = {key: value for key, value in _content(self).items() if value is not None}
-        with open(path, "wb") as file:
-            np.savez(file, **content)
+        # Beside, then in its place: a full disk or a kill leaves the old file as it was.
+        beside = f"{fspath(path)}.{getpid()}.part"
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, **content)
+            replace_file(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                remove(beside)
+            raise
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -368,6 +379,8 @@ def read_only(values: ArrayLike, name: str, shape: tuple[int, ...] | None = None
     array
         The copy.
     """
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} holds complex numbers; expected real ones.")
     array = np.array(values, dtype=np.float64)
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; expected {shape}.")
@@ -568,3 +581,73 @@ def _check_squares(name: str, S: Array) -> None:
     unit = np.sqrt(diagonal)
     if (np.abs(S - S.T) > 1e-8 * unit * unit[:, None]).any():
         raise ValueError(f"{name} is not symmetric; expected sums of products of the same columns.")
+
+
+def check_possible(m: Moments) -> None:
+    """Raise ValueError unless some rows have these sums of squares and products.
+
+    All of them, in units of standard deviations, are one positive semi-definite matrix. It costs
+    O((p + q)^3), and rounding may upset moments that were computed by differences: it is for
+    moments that a user brings.
+    """
+    S = np.block([[m.Sxx, m.Sxy], [m.Sxy.T, m.Syy]])
+    unit = np.sqrt(np.diagonal(S))
+    unit = np.where(unit > 0, unit, 1.0)
+    least = float(np.linalg.eigvalsh(S / unit / unit[:, None])[0])
+    if least < -1e-6 * len(S):
+        what = "Sxx" if _least_correlation(m.Sxx) < -1e-6 * len(m.Sxx) else "Sxx, Sxy and Syy"
+        raise ValueError(
+            f"{what} cannot come from rows: some combination of the columns would have a negative "
+            f"sum of squares (least eigenvalue of the correlations {least:.2g}). Take all of them "
+            "from the same centred rows."
+        )
+
+
+def _least_correlation(S: Array) -> float:
+    unit = np.sqrt(np.diagonal(S))
+    unit = np.where(unit > 0, unit, 1.0)
+    return float(np.linalg.eigvalsh(S / unit / unit[:, None])[0])
+
+
+def without(total: Moments, part: Moments) -> Moments:
+    """Return the moments of the rows of `total` that are not in `part`.
+
+    The inverse of merging: S = S_total - S_part - (W W_part / W_total) d d'. A column that is
+    constant in what is left comes out as rounding error, which is set to zero.
+    """
+    weight = total.weight - part.weight
+    mean_X = (total.weight * total.mean_X - part.weight * part.mean_X) / weight
+    mean_y = (total.weight * total.mean_y - part.weight * part.mean_y) / weight
+    dx, dy = part.mean_X - mean_X, part.mean_y - mean_y
+    between = weight * part.weight / total.weight
+    Sxx = total.Sxx - part.Sxx - between * np.outer(dx, dx)
+    Syy = total.Syy - part.Syy - between * np.outer(dy, dy)
+    Sxy = total.Sxy - part.Sxy - between * np.outer(dx, dy)
+    x, y = _left(Sxx, total.Sxx), _left(Syy, total.Syy)
+    return Moments(
+        n_samples=max(total.n_samples - part.n_samples, 1),
+        weight=weight,
+        mean_X=mean_X,
+        mean_y=mean_y,
+        Sxx=Sxx * np.outer(x, x),
+        Sxy=Sxy * np.outer(x, y),
+        Syy=Syy * np.outer(y, y),
+    )
+
+
+def _left(S: Array, total: Array) -> Array:
+    """Return which columns still vary after others were taken away."""
+    return np.diag(S) > 1e3 * float(np.finfo(float).eps) * np.diag(total)
+
+
+def rescaled(m: Moments, x: Array, y: Array) -> Moments:
+    """Return the moments of (X / x, Y / y)."""
+    return Moments(
+        n_samples=m.n_samples,
+        weight=m.weight,
+        mean_X=m.mean_X / x,
+        mean_y=m.mean_y / y,
+        Sxx=m.Sxx / x / x[:, None],
+        Sxy=m.Sxy / y / x[:, None],
+        Syy=m.Syy / y / y[:, None],
+    )

@@ -29,23 +29,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .moments import Moments
-
-Array = NDArray[Any]
+from skt.core._typing import EPS, Array
+from skt.core.least_squares import penalty_grid
+from skt.core.moments import Moments
 
 # Below this many rows per direction of X the residual variance, on which the criterion of the
 # rank rests, is a poor estimate, and least squares a poor start: cross-validate instead.
 AMPLE_ROWS = 1.5
-# Ridge penalties that are tried, relative to the mean eigenvalue of G.
-RIDGE_GRID = np.geomspace(1e-3, 1e1, 9)
-EPS = float(np.finfo(float).eps)
 # Several sets of rows are looked at within the span of their rows, if it has less than this part
 # of the dimensions.
 NARROW = 1 / 3
 # Errors of validation that are closer than this, relatively, are equal: the lower rank is taken.
-TIE = 1e-12
+EQUAL_ERRORS = 1e-12
 # Errors of validation below this part of ||Y||^2/n are rounding error.
 ROUNDING = 1e-13
 
@@ -87,7 +83,7 @@ class Folds(NamedTuple):
     test: SecondMoments  # (n_folds, ...)
 
 
-class Chosen(NamedTuple):
+class RankChoice(NamedTuple):
     """Rank and ridge penalty, and how they were chosen."""
 
     rank: int
@@ -97,7 +93,7 @@ class Chosen(NamedTuple):
     lowest: tuple[int, float]  # rank and ridge of the lowest error, be it lower by chance or not
 
     @property
-    def of_lowest_error(self) -> Chosen:
+    def of_lowest_error(self) -> RankChoice:
         """The choice that gives chance no weight, for candidates that must yet prove better."""
         return self._replace(rank=self.lowest[0], ridge=self.lowest[1])
 
@@ -126,37 +122,6 @@ def _about(m: Moments, x: Array, y: Array) -> SecondMoments:
         np.array(y2),
         np.array(m.weight),
     )
-
-
-def without(total: Moments, part: Moments) -> Moments:
-    """Return the moments of the rows of `total` that are not in `part`.
-
-    The inverse of merging: S = S_total - S_part - (W W_part / W_total) d d'. A column that is
-    constant in what is left comes out as rounding error, which is set to zero.
-    """
-    weight = total.weight - part.weight
-    mean_X = (total.weight * total.mean_X - part.weight * part.mean_X) / weight
-    mean_y = (total.weight * total.mean_y - part.weight * part.mean_y) / weight
-    dx, dy = part.mean_X - mean_X, part.mean_y - mean_y
-    between = weight * part.weight / total.weight
-    Sxx = total.Sxx - part.Sxx - between * np.outer(dx, dx)
-    Syy = total.Syy - part.Syy - between * np.outer(dy, dy)
-    Sxy = total.Sxy - part.Sxy - between * np.outer(dx, dy)
-    x, y = _left(Sxx, total.Sxx), _left(Syy, total.Syy)
-    return Moments(
-        n_samples=max(total.n_samples - part.n_samples, 1),
-        weight=weight,
-        mean_X=mean_X,
-        mean_y=mean_y,
-        Sxx=Sxx * np.outer(x, x),
-        Sxy=Sxy * np.outer(x, y),
-        Syy=Syy * np.outer(y, y),
-    )
-
-
-def _left(S: Array, total: Array) -> Array:
-    """Return which columns still vary after others were taken away."""
-    return np.diag(S) > 1e3 * EPS * np.diag(total)
 
 
 def make_folds(
@@ -207,10 +172,10 @@ def inverse_root(G: Array, ridge: float = 0.0) -> Array:
 
     Outside the range of G there is nothing to learn, with any penalty.
     """
-    return _inverse_root(*np.linalg.eigh(G), ridge)
+    return _root_of_spectrum(*np.linalg.eigh(G), ridge)
 
 
-def _inverse_root(e: Array, Q: Array, ridge: float) -> Array:
+def _root_of_spectrum(e: Array, Q: Array, ridge: float) -> Array:
     inside = e > _negligible(e)
     root = np.where(inside, 1 / np.sqrt(np.where(inside, e + ridge, 1.0)), 0.0)
     return Q * root[..., None, :] @ transpose(Q)
@@ -318,7 +283,7 @@ def rank_errors(
     Q, train = narrowed(train)
     test = test if Q is None else within(Q, test)
     e, Q = np.linalg.eigh(train.G)
-    return np.array([_errors_of_ranks(_inverse_root(e, Q, r), train.H, test) for r in ridges])
+    return np.array([_errors_of_ranks(_root_of_spectrum(e, Q, r), train.H, test) for r in ridges])
 
 
 def _errors_of_ranks(W: Array, H: Array, test: SecondMoments) -> Array:
@@ -331,7 +296,8 @@ def _errors_of_ranks(W: Array, H: Array, test: SecondMoments) -> Array:
 
 def ridge_grid(G: Array) -> Array:
     """Return the penalties to try, in units of the mean eigenvalue of G."""
-    return RIDGE_GRID * max(float(np.trace(G)) / max(rank_of(G), 1), np.finfo(float).tiny)
+    level = max(float(np.trace(G)) / max(rank_of(G), 1), float(np.finfo(float).tiny))
+    return penalty_grid(level, 9, 1e-3, 1e1)
 
 
 def is_ample(m: SecondMoments, lost: float = 0.0) -> bool:
@@ -339,7 +305,7 @@ def is_ample(m: SecondMoments, lost: float = 0.0) -> bool:
     return bool(m.n - lost >= AMPLE_ROWS * rank_of(m.G) + 1)
 
 
-def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> Chosen:
+def choose_rank(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> RankChoice:
     """Choose what is None: by the criterion of the rank without penalty, or by validation.
 
     Parameters
@@ -353,7 +319,7 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
 
     Returns
     -------
-    Chosen
+    RankChoice
         Where rows are ample, no penalty and the rank by `rsc_rank`, at least one; otherwise by
         `validated`.
     """
@@ -362,13 +328,13 @@ def choose(folds: Folds, rank: int | None, ridge: float | None, lost: float) -> 
         ridge = 0.0 if ridge is None else ridge
         rank = max(rsc_rank(total, lost), 1) if rank is None and ridge == 0.0 else rank
     if rank is not None and ridge is not None:
-        return Chosen(rank, ridge, np.empty((0, 0)), np.array([ridge]), (rank, ridge))
+        return RankChoice(rank, ridge, np.empty((0, 0)), np.array([ridge]), (rank, ridge))
     if len(folds.test.n) == 0:  # one row tells the mean
-        return Chosen(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1), (0, ridge or 0.0))
+        return RankChoice(0, ridge or 0.0, np.empty((0, 0)), np.zeros(1), (0, ridge or 0.0))
     return validated(folds, rank, ridge_grid(total.G) if ridge is None else np.array([ridge]))
 
 
-def validated(folds: Folds, rank: int | None, ridges: Array) -> Chosen:
+def validated(folds: Folds, rank: int | None, ridges: Array) -> RankChoice:
     """Choose the penalty, and the rank if it is None, by cross-validation.
 
     A rank below that of ridge regression is taken where it lowers the error by more than one
@@ -379,9 +345,9 @@ def validated(folds: Folds, rank: int | None, ridges: Array) -> Chosen:
     errors = folds.test.n / np.sum(folds.test.n) @ each
     if rank is not None:
         ridge = float(ridges[_lowest(errors[:, rank : rank + 1])[0]])
-        return Chosen(rank, ridge, errors, ridges, (rank, ridge))
+        return RankChoice(rank, ridge, errors, ridges, (rank, ridge))
     best, lowest = ((k, float(ridges[row])) for row, k in _with_doubt(each, errors, folds))
-    return Chosen(*best, errors, ridges, lowest)
+    return RankChoice(*best, errors, ridges, lowest)
 
 
 def _with_doubt(each: Array, errors: Array, folds: Folds) -> tuple[tuple[int, int], ...]:
@@ -389,13 +355,13 @@ def _with_doubt(each: Array, errors: Array, folds: Folds) -> tuple[tuple[int, in
     lowest, full = _lowest(errors), min(rank_of(folds.train.G[0]), errors.shape[1] - 1)
     free = _lowest(errors[:, full:])[0], full
     gains, spread = log_gains(np.array([each[row, :, k] for row, k in (free, lowest)]), folds)
-    useless = lowest[1] == 0 and gains[1] <= TIE  # nothing is better than the mean
-    return (lowest if useless or gains[1] > spread[1] + TIE else free), lowest
+    useless = lowest[1] == 0 and gains[1] <= EQUAL_ERRORS  # nothing is better than the mean
+    return (lowest if useless or gains[1] > spread[1] + EQUAL_ERRORS else free), lowest
 
 
 def _lowest(errors: Array) -> tuple[int, int]:
     """Return row and column of the lowest error; of equal ones the first."""
-    least = errors <= np.min(errors) + TIE * np.abs(np.min(errors))
+    least = errors <= np.min(errors) + EQUAL_ERRORS * np.abs(np.min(errors))
     row, column = np.unravel_index(int(np.argmax(least)), errors.shape)
     return int(row), int(column)
 
@@ -450,17 +416,8 @@ def gcv_ridge(m: SecondMoments, lost: float = 0.0) -> float:
     shrunk = 1 / (e + ridges[:, None])
     rss = np.maximum(m.y2 - (2 * shrunk - e * shrunk**2) @ B2, 0.0)
     df = (e * shrunk).sum(axis=1) + lost
-    return float(ridges[np.argmin(rss / (1 - df / m.n) ** 2)])
-
-
-def rescaled(m: Moments, x: Array, y: Array) -> Moments:
-    """Return the moments of (X / x, Y / y)."""
-    return Moments(
-        n_samples=m.n_samples,
-        weight=m.weight,
-        mean_X=m.mean_X / x,
-        mean_y=m.mean_y / y,
-        Sxx=m.Sxx / x / x[:, None],
-        Sxy=m.Sxy / y / x[:, None],
-        Syy=m.Syy / y / y[:, None],
-    )
+    left = 1 - df / m.n
+    if left[-1] <= ROUNDING:  # no row is left to tell errors by: the strongest penalty
+        return float(ridges[-1])
+    scores = np.divide(rss, left**2, out=np.full_like(rss, np.inf), where=left > ROUNDING)
+    return float(ridges[np.argmin(scores)])

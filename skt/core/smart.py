@@ -34,11 +34,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .reduced_rank import Factors, SecondMoments, factor_error, reduced_rank, span, transpose
-
-Array = NDArray[Any]
+from skt.core._typing import Array
+from skt.core.reduced_rank import (
+    Factors,
+    SecondMoments,
+    factor_error,
+    reduced_rank,
+    span,
+    transpose,
+)
 
 # Two steps in U for each in V: U's problem is the worse conditioned one.
 LEFT_STEPS = 2
@@ -50,7 +55,7 @@ RISEN, PATIENCE = 1.5, 5
 TINY = 1e-100
 
 
-class Problem(NamedTuple):
+class SmartProblem(NamedTuple):
     """What (S1) is made of but the penalties."""
 
     m: SecondMoments  # in the source bases; a ridge penalty is already in m.G
@@ -105,16 +110,16 @@ Penalties = tuple[float, float]  # lambda_u, lambda_v
 # Objective ----------------------------------------------------------------------------------
 
 
-def objective(f: Factors, problem: Problem, penalties: Penalties) -> Array:
+def objective(f: Factors, problem: SmartProblem, penalties: Penalties) -> Array:
     """Return (S1)."""
     return (
         factor_error(f, problem.m, problem.gram(f.U)) / 2
-        + penalties[0] * penalty(f.U[..., problem.left_rank :, :], problem.left_blocks)
-        + penalties[1] * penalty(f.V[..., problem.right_rank :, :], problem.right_blocks)
+        + penalties[0] * block_norm(f.U[..., problem.left_rank :, :], problem.left_blocks)
+        + penalties[1] * block_norm(f.V[..., problem.right_rank :, :], problem.right_blocks)
     )
 
 
-def penalty(Z: Array, sizes: Array) -> Array:
+def block_norm(Z: Array, sizes: Array) -> Array:
     """Return ||Z|| of (S1): sum over blocks b and columns j of sqrt(m_b) |Z_bj|."""
     return np.sum(np.sqrt(sizes)[:, None] * lengths(Z, sizes), axis=(-1, -2))
 
@@ -142,7 +147,7 @@ def shrink(Z: Array, sizes: Array, amount: Array) -> Array:
 # The ends of the path -----------------------------------------------------------------------
 
 
-def subspace_end(problem: Problem, rank: int) -> Factors:
+def subspace_end(problem: SmartProblem, rank: int) -> Factors:
     """Return the solution for lambda = infinity: reduced-rank regression in the subspaces.
 
     In the spans of the leading r_u and r_v directions, that is, on the leading blocks of G and
@@ -155,7 +160,7 @@ def subspace_end(problem: Problem, rank: int) -> Factors:
     return Factors(U, inside.d, V)
 
 
-def end_duals(f: Factors, problem: Problem) -> tuple[Array, Array]:
+def end_duals(f: Factors, problem: SmartProblem) -> tuple[Array, Array]:
     """Return the multipliers of `subspace_end`: minus the gradient on the penalised rows.
 
     E_u = G U D^2 - H V D and E_v = -H'U D; with Gamma = -E the end is stationary.
@@ -164,7 +169,7 @@ def end_duals(f: Factors, problem: Problem) -> tuple[Array, Array]:
     return -E_u[..., problem.left_rank :, :], -E_v[..., problem.right_rank :, :]
 
 
-def prepared(problem: Problem, ridge: float) -> Problem:
+def prepared(problem: SmartProblem, ridge: float) -> SmartProblem:
     """Return the problem with what every iteration needs of G: curvature and, maybe, a root.
 
     A root pays where the rank of G, but for the ridge penalty, is much below p.
@@ -178,7 +183,7 @@ def prepared(problem: Problem, ridge: float) -> Problem:
     return problem._replace(root=root, ridge=ridge, curvature=e[..., -1] + ridge)
 
 
-def lambda_max(problem: Problem, rank: int) -> Array:
+def lambda_max(problem: SmartProblem, rank: int) -> Array:
     """Return the least lambda_u = lambda_v at which `subspace_end` is stationary."""
     duals = end_duals(subspace_end(problem, rank), problem)
     blocks = problem.left_blocks, problem.right_blocks
@@ -189,7 +194,7 @@ def lambda_max(problem: Problem, rank: int) -> Array:
     return np.maximum(*largest)
 
 
-def gradients(f: Factors, problem: Problem) -> tuple[Array, Array]:
+def gradients(f: Factors, problem: SmartProblem) -> tuple[Array, Array]:
     """Return the gradients of the smooth part of (S1) in U and V.
 
     ||X U D V'|| = ||X U D||, so that V has no quadratic term.
@@ -201,7 +206,7 @@ def gradients(f: Factors, problem: Problem) -> tuple[Array, Array]:
 # Updates, each of which lowers (S2) in one variable ------------------------------------------
 
 
-def update_left(s: State, problem: Problem, curvature: Array, rho: Array) -> State:
+def update_left(s: State, problem: SmartProblem, curvature: Array, rho: Array) -> State:
     """Lower (S2) in U, on U'U = I.
 
     (S2) is below its tangent plus L/2 ||U - U_old||^2, L = lambda_max(G) max d^2 + rho, whose
@@ -219,7 +224,7 @@ def update_left(s: State, problem: Problem, curvature: Array, rho: Array) -> Sta
     return s._replace(U=U)
 
 
-def update_right(s: State, problem: Problem, rho: Array) -> State:
+def update_right(s: State, problem: SmartProblem, rho: Array) -> State:
     """Lower (S2) in V, on V'V = I.
 
     There ||V_perp'V||^2 = r - ||V_s'V||^2, which is concave: below its tangent. What remains is
@@ -232,14 +237,14 @@ def update_right(s: State, problem: Problem, rho: Array) -> State:
     return s._replace(V=polar(M))
 
 
-def update_values(s: State, problem: Problem) -> State:
+def update_values(s: State, problem: SmartProblem) -> State:
     """Minimise (S2) in d: d_j = (U'HV)_jj / (U'GU)_jj."""
     above = np.sum(s.U * (problem.m.H @ s.V), axis=-2)
     below = np.sum(s.U * problem.gram(s.U), axis=-2)
     return s._replace(d=above / np.maximum(below, TINY))
 
 
-def update_copies(s: State, problem: Problem, penalties: Penalties, rho: Array) -> State:
+def update_copies(s: State, problem: SmartProblem, penalties: Penalties, rho: Array) -> State:
     """Minimise (S2) in Omega = shrink(U_perp'U + Gamma/rho, lambda/rho)."""
     U, V = s.U[..., problem.left_rank :, :], s.V[..., problem.right_rank :, :]
     return s._replace(
@@ -248,7 +253,7 @@ def update_copies(s: State, problem: Problem, penalties: Penalties, rho: Array) 
     )
 
 
-def update_duals(s: State, problem: Problem, rho: Array) -> State:
+def update_duals(s: State, problem: SmartProblem, rho: Array) -> State:
     """Raise Gamma by rho (U_perp'U - Omega)."""
     gap_u, gap_v = gaps(s, problem)
     return s._replace(left_dual=s.left_dual + rho * gap_u, right_dual=s.right_dual + rho * gap_v)
@@ -263,7 +268,7 @@ def polar(M: Array) -> Array:
 # When to stop -------------------------------------------------------------------------------
 
 
-def gaps(s: State, problem: Problem) -> tuple[Array, Array]:
+def gaps(s: State, problem: SmartProblem) -> tuple[Array, Array]:
     """Return U_perp'U - Omega_u and V_perp'V - Omega_v."""
     return (
         s.U[..., problem.left_rank :, :] - s.left_copy,
@@ -271,12 +276,12 @@ def gaps(s: State, problem: Problem) -> tuple[Array, Array]:
     )
 
 
-def primal_residual(s: State, problem: Problem) -> Array:
+def primal_residual(s: State, problem: SmartProblem) -> Array:
     """Return how far copies are from what they copy, per column, columns having length one."""
     return np.sqrt(sum(_square(gap) for gap in gaps(s, problem)) / s.U.shape[-1])
 
 
-def dual_residual(s: State, problem: Problem) -> Array:
+def dual_residual(s: State, problem: SmartProblem) -> Array:
     """Return how far (U, V) is from stationary, relative to the gradient's part H'U D.
 
     The gradient of (S2) with Gamma for the penalties, along U'U = I and V'V = I; Gamma is
@@ -303,7 +308,7 @@ def _square(A: Array) -> Array:
 # Iteration ----------------------------------------------------------------------------------
 
 
-def start(f: Factors, problem: Problem, duals: tuple[Array, Array] | None = None) -> State:
+def start(f: Factors, problem: SmartProblem, duals: tuple[Array, Array] | None = None) -> State:
     """Return the variables at given coefficients, with multipliers of zero or those given."""
     U, V = f.U[..., problem.left_rank :, :], f.V[..., problem.right_rank :, :]
     if duals is None:
@@ -313,7 +318,7 @@ def start(f: Factors, problem: Problem, duals: tuple[Array, Array] | None = None
 
 def admm(
     begin: State,
-    problem: Problem,
+    problem: SmartProblem,
     penalties: Penalties,
     *,
     rho: float,

@@ -17,17 +17,15 @@ together, as one block: the last block holds all directions that do not stand ou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from skt.core._typing import EPS, Array
 
-EPS = float(np.finfo(float).eps)
 # Singular values closer than this, relative to the largest, share a block: at half of it, the
 # vectors of two computers may differ in the eighth digit.
-TIE = 1e-7
+EQUAL_VALUES = 1e-7
 # The median of fewer singular values says nothing of noise.
 FEWEST_FOR_NOISE = 10
 
@@ -91,12 +89,16 @@ def blocks(side: Side, structural_rank: int, *, entrywise: bool = False) -> Arra
 def _differs(side: Side, first: int, last: int) -> Array:
     """Return which of the directions first..last-1 begin a block."""
     gaps = -np.diff(side.values[first:last])
-    return np.concatenate([np.ones(min(last - first, 1), bool), gaps > TIE * side.values[0]])
+    return np.concatenate(
+        [np.ones(min(last - first, 1), bool), gaps > EQUAL_VALUES * side.values[0]]
+    )
 
 
 def whole(side: Side, structural_rank: int) -> int:
     """Return the structural rank, raised to the end of a run of equal singular values."""
     k = structural_rank
-    while 0 < k < side.rank and side.values[k - 1] - side.values[k] <= TIE * side.values[0]:
+    while (
+        0 < k < side.rank and side.values[k - 1] - side.values[k] <= EQUAL_VALUES * side.values[0]
+    ):
         k += 1
     return k

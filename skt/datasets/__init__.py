@@ -12,6 +12,7 @@ from ._loaders import (
     load_meat_spectra,
     load_tissue_expression,
 )
+from ._signal_noise import make_signal_noise_transfer
 from ._simulators import make_high_dimensional_sources, make_related_regressions
 from ._spectral import make_spectral_transfer
 
@@ -28,5 +29,6 @@ __all__ = [
     "make_aligned_regressions",
     "make_high_dimensional_sources",
     "make_related_regressions",
+    "make_signal_noise_transfer",
     "make_spectral_transfer",
 ]

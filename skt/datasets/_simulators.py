@@ -1,5 +1,7 @@
 """Simulated targets and sources whose differences are known."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
@@ -58,6 +60,12 @@ def make_related_regressions(
     >>> float(30 * data.discrepancy_matrix[1, 1].round(9))  # x of the second source
     30.0
     """
+    _check_sizes(n_target=n_target, n_source=n_source, n_features=n_features)
+    _check_each("discrepancy", discrepancy, least=0.0)
+    if not 1 <= condition < np.inf:
+        raise ValueError(f"condition must be a number of at least 1; got {condition!r}.")
+    if not 0 < noise_ratio < np.inf:
+        raise ValueError(f"noise_ratio must be a positive number; got {noise_ratio!r}.")
     rng = check_random_state(random_state)
     K = len(discrepancy)
     own = _covariance(n_features, condition, rng)
@@ -121,6 +129,16 @@ def make_high_dimensional_sources(
     >>> make_high_dimensional_sources(scale=(1, -1), offset=(0, 0), random_state=0).X.shape
     (160, 100)
     """
+    _check_sizes(n_target=n_target, n_source=n_source, n_features=n_features)
+    _check_each("scale", scale, least=-np.inf)
+    _check_each("offset", offset, least=-np.inf)
+    if len(scale) != len(offset):
+        raise ValueError(
+            f"scale and offset must have one number for each source; they have {len(scale)} and "
+            f"{len(offset)}."
+        )
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"noise must be a number >= 0; got {noise!r}.")
     rng = check_random_state(random_state)
     coef = _unit(n_features, rng)
     source_coef = np.array(
@@ -135,6 +153,21 @@ def make_high_dimensional_sources(
         rng,
     )
     return Bunch(**data, coef=coef, source_coef=source_coef, covariance=np.eye(n_features))
+
+
+def _check_sizes(**sizes):
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1; got {size!r}.")
+
+
+def _check_each(name, values, least):
+    if np.ndim(values) != 1 or not len(values):
+        raise ValueError(f"{name} must be one number for each source; got {values!r}.")
+    wrong = [value for value in values if not (least <= value < np.inf and value > -np.inf)]
+    if wrong:
+        bound = f" >= {least:g}" if least > -np.inf else ""
+        raise ValueError(f"{name} must hold finite numbers{bound}; got {wrong[0]!r}.")
 
 
 def _draw(sizes, covariances, coefs, noise, rng):

@@ -5,6 +5,7 @@ dashes differ too. matplotlib (the extra ``plot``) is imported when something is
 """
 
 from ._penalties import LooSurfaceDisplay, PenaltyCurveDisplay, SelectionDisplay
+from ._ranking import SourceRankingDisplay
 from ._results import ComparisonDisplay, StudyDisplay
 from ._risk import EffectiveSampleSizeDisplay, RiskCurveDisplay
 from ._smart import AlignmentDisplay, ConvergenceDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "PenaltyCurveDisplay",
     "RiskCurveDisplay",
     "SelectionDisplay",
+    "SourceRankingDisplay",
     "SourceWeightsDisplay",
     "SourceWeightsMapDisplay",
     "StudyDisplay",

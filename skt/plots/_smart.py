@@ -117,7 +117,7 @@ class ConvergenceDisplay(Display):
         curve = model.objective_curve_
         excess = (curve - curve.min()) / abs(curve.min())
         iterations = np.linspace(model.n_iter_ / len(curve), model.n_iter_, len(curve))
-        return cls(iterations, *model.residual_curve_.T, excess, model.tol).plot(ax=ax)
+        return cls(iterations, *model.residual_curve_.T, excess, model.solver_.tol).plot(ax=ax)
 
     def _draw(self, ax):
         lines = {"primal": self.primal, "dual": self.dual, "objective above its least": self.excess}

@@ -155,6 +155,14 @@ class SourceWeightsMapDisplay(Display):
         cells = [[weight.get((t, s), math.nan) for s in names] for t in comparison.targets]
         return cls(comparison.targets, names, np.array(cells))
 
+    @classmethod
+    def from_estimator(cls, fitted):
+        """Make the display of who helps whom among the tasks of a multi-task estimator."""
+        model = fitted_model(fitted, cls, "multi-task estimator", "task_weights_")
+        weights = np.array(model.task_weights_)
+        np.fill_diagonal(weights, math.nan)
+        return cls(list(model.task_names_), list(model.task_names_), weights)
+
     @property
     def figure_size(self):
         """Width and height in inches of a figure that holds all labels."""

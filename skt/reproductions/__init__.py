@@ -1,101 +1,29 @@
 """What papers and notes report, next to what this package gives: ``python -m skt reproduce``.
 
-A reproduction is a study with the figures that somebody reported. It joins with one line in
-``REGISTRY``; its module is imported when it is run.
+A reproduction joins with one line in ``REGISTRY``.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from typing import NamedTuple
-
-from skt.study import run_study
+from skt.reproductions import l2sp, parameter_transfer, smart, uowq
+from skt.reproductions.reproduction import Figure, Reproduction, report
 
 __all__ = ["REGISTRY", "Figure", "Reproduction", "load", "report"]
 
-# Standard errors beyond which a figure disagrees with what was reported.
-AGREEMENT = 2.0
-
-
-class Figure(NamedTuple):
-    """One figure: what was reported, and what we get, each with its standard error.
-
-    ``rounding`` is half a unit of the last digit reported.
-    """
-
-    what: str
-    reported: float
-    reported_error: float
-    value: float
-    error: float
-    rounding: float = 0.0005
-
-    @property
-    def agrees(self):
-        """Whether the two differ by no more than two standard errors and the rounding."""
-        error = math.hypot(self.error, self.reported_error)
-        return abs(self.value - self.reported) <= AGREEMENT * error + self.rounding
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A study, and what was reported of it.
-
-    Parameters
-    ----------
-    source : str
-        Paper and version, or notes, and the table or figure.
-    designs, methods, metrics : mapping
-        As in :func:`skt.study.run_study`.
-    n_repeats : int
-        So many that it takes minutes on two cores.
-    figures : callable
-        ``figures(records, n_repeats)`` returns a list of :class:`Figure`.
-    remark : str
-        What is known to differ, and why.
-    plot : callable or None, default=None
-        ``plot(records, ax)`` draws the figure on matplotlib axes.
-    conclusions : callable or None, default=None
-        ``conclusions(records)`` returns what is said of all figures at once.
-    """
-
-    source: str
-    designs: Mapping
-    methods: Mapping
-    metrics: Mapping
-    n_repeats: int
-    figures: Callable
-    remark: str = ""
-    plot: Callable | None = None
-    conclusions: Callable | None = None
-
-    def run(self, n_repeats, n_jobs=None, out=None, progress=True):
-        """Return the records of the study, with the same seed for everybody."""
-        return run_study(
-            self.designs,
-            self.methods,
-            metrics=self.metrics,
-            n_repeats=n_repeats,
-            random_state=0,
-            n_jobs=n_jobs,
-            out=out,
-            progress=progress,
-        )
-
-
-# Name, what it is, module of this folder, function in it that returns the Reproduction.
+# Name, what it is, the function that returns the `Reproduction`.
 REGISTRY = {
-    "uowq-equal-400": ("risk of UOWQ, equal designs, sources of 400 rows", "uowq", "equal_400"),
-    "uowq-equal-100": ("risk of UOWQ, equal designs, sources of 100 rows", "uowq", "equal_100"),
-    "uowq-unequal": ("risk of UOWQ where designs and noise differ", "uowq", "unequal"),
-    "l2sp-ratio": ("best source penalty against alignment, L2-SP figure 1", "l2sp", "ratio_figure"),
-    "smart-rows": ("error of SMART by rows", "smart", "rows"),
-    "smart-rank": ("error of SMART by the target's rank", "smart", "rank"),
-    "smart-structural-rank": ("error of SMART by structural rank", "smart", "structural_rank"),
-    "smart-noise": ("error of SMART by the noise of the source", "smart", "noise"),
-    "smart-models": ("error of SMART in the paper's three models", "smart", "models"),
-    "smart-relations": ("error of SMART with other relations to the source", "smart", "relations"),
+    "uowq-equal-400": ("risk of UOWQ, equal designs, sources of 400 rows", uowq.equal_400),
+    "uowq-equal-100": ("risk of UOWQ, equal designs, sources of 100 rows", uowq.equal_100),
+    "uowq-unequal": ("risk of UOWQ where designs and noise differ", uowq.unequal),
+    "l2sp-ratio": ("best source penalty against alignment, L2-SP figure 1", l2sp.ratio_figure),
+    "smart-rows": ("error of SMART by rows", smart.rows),
+    "smart-rank": ("error of SMART by the target's rank", smart.rank),
+    "smart-structural-rank": ("error of SMART by structural rank", smart.structural_rank),
+    "smart-noise": ("error of SMART by the noise of the source", smart.noise),
+    "smart-models": ("error of SMART in the paper's three models", smart.models),
+    "smart-relations": ("error of SMART with other relations to the source", smart.relations),
+    "parameter-transfer": (
+        "accuracy of partial parameter transfer by fraction, signal and source size",
+        parameter_transfer.parameter_transfer,
+    ),
 }
 
 
@@ -103,38 +31,4 @@ def load(name):
     """Return a reproduction by its name."""
     if name not in REGISTRY:
         raise ValueError(f"NAME must be one of {', '.join(REGISTRY)}; got {name!r}.")
-    _, module, function = REGISTRY[name]
-    return getattr(import_module(f"skt.reproductions.{module}"), function)()
-
-
-def report(reproduction, records, n_repeats):
-    """Return what was reported and what we get, side by side, with a verdict."""
-    figures = reproduction.figures(records, n_repeats)
-    failed = sum(bool(record["error"]) for record in records)
-    parts = [
-        f"Reported: {reproduction.source}. Here: {n_repeats} repeats, {failed} failures.",
-        table(figures),
-        verdict(figures),
-        "" if reproduction.conclusions is None else reproduction.conclusions(records),
-        reproduction.remark,
-    ]
-    return "\n\n".join(filter(None, parts))
-
-
-def table(figures):
-    """Return a table of figures in Markdown, its columns aligned for a terminal."""
-    cells = [("figure", "reported", "s.e.", "here", "s.e.", "agrees")]
-    cells += [(f.what, *map("{:.3f}".format, f[1:5]), "yes" if f.agrees else "NO") for f in figures]
-    width = max(len(line[0]) for line in cells)
-    lines = [f"| {line[0]:{width}} | {' | '.join(f'{c:>8}' for c in line[1:])} |" for line in cells]
-    rule = f"|{'-' * (width + 2)}|{('-' * 9 + ':|') * 5}"
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def verdict(figures):
-    """Return one sentence on how many figures agree."""
-    n_agree = sum(figure.agrees for figure in figures)
-    return (
-        f"{n_agree} of {len(figures)} figures agree within {AGREEMENT:g} standard errors of their "
-        "difference (of figures that are the same, one in twenty does not)."
-    )
+    return REGISTRY[name][1]()

@@ -19,8 +19,8 @@ from numpy.polynomial import chebyshev
 
 from skt.core import l2sp
 from skt.datasets import make_aligned_regressions
-from skt.reproductions import Figure, Reproduction
 from skt.reproductions._simultaneous import mean_against, one_against, p_text, shared_p_value
+from skt.reproductions.reproduction import Figure, Reproduction
 from skt.theory import (
     equivalent_prior_error,
     equivalent_risk,

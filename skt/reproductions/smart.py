@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from skt._reduced_rank import ReducedRankRegressor
-from skt._smart import SMARTRegressor
 from skt.datasets import make_spectral_transfer
+from skt.estimators.reduced_rank import ReducedRankRegressor
+from skt.estimators.smart import SMARTRegressor
 from skt.plots import StudyDisplay
-from skt.reproductions import Figure, Reproduction
-from skt.sources import SourceModel
-from skt.study import summarize
+from skt.reproductions.reproduction import Figure, Reproduction
+from skt.sources.forms import SourceModel
+from skt.study.summaries import summarize
 
 __all__ = ["models", "noise", "rank", "relations", "rows", "structural_rank"]
 
@@ -74,7 +74,7 @@ def rmse(fitted, data):
     return 100 * math.sqrt(np.mean((fitted.coef_ - data["coef"]) ** 2))
 
 
-METHODS = {ALONE: alone, PAPER: partial(smart, null_space="paper"), DEFAULT: smart}
+METHODS = {ALONE: alone, PAPER: partial(smart, variant="paper-cv"), DEFAULT: smart}
 
 
 # Figures ------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def structural_rank():
         f"structural rank={k}": partial(draw, structural_rank=k) for k in (0, 3, 5, 7, 10, 15, 20)
     }
     bic = "SMART, the paper's penalty and BIC"
-    methods = METHODS | {bic: partial(smart, null_space="paper", selection="bic")}
+    methods = METHODS | {bic: partial(smart, variant="paper")}
     place = "structural rank=10"
     return _experiment(
         "structural_rank", designs, {(ALONE, place): 2.19, (bic, place): 0.719}, methods

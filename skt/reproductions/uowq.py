@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 from sklearn.linear_model import LinearRegression, RidgeCV
 
-from skt._uowq import UOWQRegressor
 from skt.core import allocation
 from skt.datasets import make_related_regressions
-from skt.reproductions import Figure, Reproduction
-from skt.study import summarize
+from skt.estimators.uowq import UOWQRegressor
+from skt.reproductions.reproduction import Figure, Reproduction
+from skt.study.summaries import summarize
 
 __all__ = ["equal_100", "equal_400", "unequal"]
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from skt.core import allocation, convex
+from benchmarks import oracles
+from skt.core import allocation
 from skt.core.allocation import (
     kkt_residual,
     leave_out_small,
@@ -18,9 +19,7 @@ from skt.core.allocation import (
     quantity_risk,
     risk,
     share_risk,
-    shares_from_quantities,
     shares_from_weights,
-    single_source_quantity,
     square_root,
     weights_from_shares,
     whole_quantities,
@@ -69,7 +68,7 @@ def test_solution_cannot_be_improved(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_solution_is_that_of_cvxpy(seed):
     n, M = programme(seed)
-    u, oracle = optimal_shares(n, M), convex.optimal_shares(n, M)
+    u, oracle = optimal_shares(n, M), oracles.optimal_shares(n, M)
     assert_allclose(share_risk(u, n, M), share_risk(oracle, n, M), rtol=1e-6)
     assert share_risk(u, n, M) <= share_risk(oracle, n, M) * (1 + 1e-9)
     assert_allclose(u, oracle, atol=1e-4)
@@ -271,7 +270,7 @@ def test_quantities_are_those_of_cvxpy_and_below_the_paper_s_grid(seed):
     n, M = programme(seed)
     limit = limits(seed, n)
     risk = quantity_risk(optimal_quantities(n, M, **limit), n, M)
-    oracle = quantity_risk(convex.optimal_quantities(n, M, **limit), n, M)
+    oracle = quantity_risk(oracles.optimal_quantities(n, M, **limit), n, M)
     assert_allclose(risk, oracle, rtol=1e-7)
     if not limit and len(M) < 6:
         grid = grid_over_totals(n, M)
@@ -310,7 +309,7 @@ def test_a_thousand_programmes(start):
         limit = limits(seed, n)
         m = optimal_quantities(n, M, **limit)
         assert quantity_residual(m, n, M, **limit) < 1e-7, seed
-        oracle = quantity_risk(convex.optimal_quantities(n, M, **limit), n, M)
+        oracle = quantity_risk(oracles.optimal_quantities(n, M, **limit), n, M)
         assert_allclose(quantity_risk(m, n, M), oracle, rtol=1e-7, err_msg=str(seed))
 
 
@@ -319,7 +318,7 @@ def test_a_thousand_programmes(start):
 def test_one_source_in_closed_form_of_rows(n_1, t):
     n, M = np.array([50.0, n_1]), np.array([[t]])
     m = optimal_quantities(n, M)
-    assert_allclose(m, [single_source_quantity(50.0, n_1, t)], rtol=1e-5)
+    assert_allclose(m, [oracles.single_source_quantity(50.0, n_1, t)], rtol=1e-5)
     if 0 < m[0] < n_1:  # interior: (1/n_0) (1 - 1/(4 n_0 t))
         assert_allclose(quantity_risk(m, n, M), (1 - 1 / (200 * t)) / 50, rtol=1e-9)
 
@@ -340,7 +339,7 @@ def test_rows_are_weights_of_zero_and_one():
 
 def test_shares_and_quantities_are_two_names_of_one_thing(rng):
     m = rng.uniform(0, 100, size=4)
-    u = shares_from_quantities(m, 20.0)
+    u = oracles.shares_from_quantities(m, 20.0)
     assert_allclose(u.sum(), 1)
     assert_allclose(quantities_from_shares(u, 20.0), m)
 
@@ -416,3 +415,19 @@ def test_small_quantities_are_left_out_one_after_the_other():
 
     assert leave_out_small(solve, 4.0, 3).tolist() == [15.0, 0.0, 13.0]
     assert leave_out_small(solve, 0, 3).tolist() == [5.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_discrepancies_of_any_size_are_solved(seed):
+    """One target row tells nothing: estimates of M reach 1e9, between sources that are alike."""
+    rng = np.random.default_rng(seed)
+    K = int(rng.integers(1, 6))
+    n = np.append(1.0, rng.integers(1, 400, size=K))
+    root = rng.normal(size=(K, K)) * 10.0 ** rng.uniform(-8, 6, size=K)
+    root[:, -1] = root[:, 0] * (1 + 1e-12)
+    M = root.T @ root
+    for budget in (np.inf, 0.5 * n[1:].sum()):
+        m = optimal_quantities(n, M, budget=budget)
+        assert np.isfinite(m).all()
+        assert np.all((m >= 0) & (m <= n[1:]))
+        assert quantity_risk(m, n, M) <= quantity_risk(0 * m, n, M) * (1 + 1e-6)

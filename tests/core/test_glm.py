@@ -4,8 +4,8 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
-from skt.core import glm
-from skt.core.glm import LOGISTIC, POISSON
+from skt.core import families, glm
+from skt.core.families import LOGISTIC, POISSON
 
 
 def classes(rng, n=60, p=4, C=2):
@@ -27,7 +27,7 @@ def responses(rng, case, n=60, p=4):
         return POISSON, X, y[:, None]
     C = {"two": 2, "four": 4}[case]
     X, codes = classes(rng, n, p, C)
-    return LOGISTIC, X, glm.indicators(codes, C)
+    return LOGISTIC, X, families.indicators(codes, C)
 
 
 CASES = ["two", "four", "poisson"]
@@ -62,7 +62,7 @@ def test_logistic_is_scikit_learns(rng, C, intercept, n, p):
         C=1 / (2 * weight.sum() * alpha), fit_intercept=intercept, tol=1e-10, max_iter=100_000
     ).fit(X, codes, sample_weight=weight)
     ours = glm.fit(
-        LOGISTIC, X, glm.indicators(codes, C), alpha=alpha, weight=weight, intercept=intercept
+        LOGISTIC, X, families.indicators(codes, C), alpha=alpha, weight=weight, intercept=intercept
     )
     assert ours.converged
     assert_allclose(ours.coef, theirs.coef_.T, atol=2e-5)
@@ -154,7 +154,7 @@ def test_separated_classes_end_in_finite_coefficients(rng, case, alpha):
     C = {"two": 2, "four": 4}[case]
     codes = np.repeat(np.arange(C), 10)
     X = 5.0 * np.eye(C)[codes] + 0.1 * rng.normal(size=(10 * C, C))
-    found = glm.fit(LOGISTIC, X, glm.indicators(codes, C), alpha=alpha)
+    found = glm.fit(LOGISTIC, X, families.indicators(codes, C), alpha=alpha)
     assert found.converged
     assert np.all(np.isfinite(found.coef))
     eta = glm.linear_predictor(X, found.coef, found.intercept)
@@ -163,7 +163,7 @@ def test_separated_classes_end_in_finite_coefficients(rng, case, alpha):
 
 def test_a_class_or_count_that_never_occurs(rng):
     X, codes = classes(rng, C=2)
-    three = glm.fit(LOGISTIC, X, glm.indicators(codes, 3), alpha=0.1)
+    three = glm.fit(LOGISTIC, X, families.indicators(codes, 3), alpha=0.1)
     eta = glm.linear_predictor(X, three.coef, three.intercept)
     assert np.max(LOGISTIC.mean(eta)[:, 2]) < 1e-4
     none = glm.fit(POISSON, X, np.zeros((len(X), 1)), alpha=0.1)
@@ -173,7 +173,7 @@ def test_a_class_or_count_that_never_occurs(rng):
 
 def test_hostile_scales(rng):
     X, codes = classes(rng)
-    Y = glm.indicators(codes, 2)
+    Y = families.indicators(codes, 2)
     plain = glm.fit(LOGISTIC, X, Y, alpha=0.0)
     scale = 10.0 ** np.array([-6, 6, 0, 3])
     moved = glm.fit(LOGISTIC, X * scale + 1e3 * scale, Y, alpha=0.0)

@@ -1,21 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from skt.core import l2sp, random_effects, spectra
-from skt.core.combination import Task
+from skt.core import l2sp, l2sp_surface, l2sp_theory, random_effects, variance_search
 from skt.core.l2sp import (
-    best_scales,
     implied_penalties,
-    loo_residuals,
-    loo_surface,
     objective,
+    residuals_left_out,
     source_of_coefficients,
     source_of_moments,
     target_of_rows,
 )
+from skt.core.l2sp_surface import best_scales, loo_surface
+from skt.core.uowq import Problem
 
 SHAPES = [(30, 6), (12, 25), (7, 7)]
 
@@ -157,8 +158,8 @@ def test_leave_one_out_is_refitting(rng, n, p, alpha, weighted, intercept):
     X, Y, w, target, _, _ = task_of(rng, n, p, 2, w, intercept)
     source, *_ = source_of(rng, 20, p, 2)
     centre = 0.7 * source.coef(np.array([0.1]))[0]
-    residuals = loo_residuals(target, alpha) - loo_residuals(
-        target, alpha, target.s[:, None] * (target.V.T @ centre)
+    residuals = residuals_left_out(target, alpha) - residuals_left_out(
+        target, alpha, target.sigma[:, None] * (target.V.T @ centre)
     )
     wanted = refitted(X, Y, w, alpha, centre, intercept)
     assert_allclose(residuals, wanted, rtol=1e-9, atol=1e-9 * np.abs(wanted).max())
@@ -168,7 +169,7 @@ def test_leave_one_out_is_refitting(rng, n, p, alpha, weighted, intercept):
 def test_leave_one_out_of_rows_that_are_matched_exactly_is_the_limit(rng, alpha):
     X, Y, w, target, _, _ = task_of(rng, 8, 30)
     wanted = refitted(X, Y, w, 0.0, np.zeros((30, 1)), True)
-    assert_allclose(loo_residuals(target, alpha), wanted, rtol=1e-5, atol=1e-6)
+    assert_allclose(residuals_left_out(target, alpha), wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("n", "p"), SHAPES)
@@ -176,8 +177,8 @@ def test_without_sources_the_curve_is_ridge_cvs(rng, n, p):
     X, Y, _, target, _, _ = task_of(rng, n, p)
     alphas = target.grid()
     theirs = RidgeCV(n * alphas, store_cv_results=True).fit(X, Y[:, 0])
-    assert_allclose(l2sp.loo_curve(target, alphas), theirs.cv_results_.mean(axis=0), rtol=1e-6)
-    assert_allclose(alphas[np.argmin(l2sp.loo_curve(target, alphas))] * n, theirs.alpha_)
+    assert_allclose(l2sp.loo_curves(target, alphas)[0], theirs.cv_results_.mean(axis=0), rtol=1e-6)
+    assert_allclose(alphas[np.argmin(l2sp.loo_curves(target, alphas)[0])] * n, theirs.alpha_)
 
 
 # Surfaces -------------------------------------------------------------------------------------
@@ -198,8 +199,8 @@ def test_surface_is_the_error_of_the_residuals(rng, n, p, K):
                 c * s.coef(tau[None])[0]
                 for c, s, tau in zip(scales[m, t], sources, taus[t], strict=True)
             )
-            e = loo_residuals(target, alpha)
-            e = e - loo_residuals(target, alpha, target.s[:, None] * (target.V.T @ centre))
+            e = residuals_left_out(target, alpha)
+            e = e - residuals_left_out(target, alpha, target.sigma[:, None] * (target.V.T @ centre))
             wanted = np.mean(np.average(e**2, axis=0, weights=w))
             assert_allclose(surface.error(scales)[m, t], wanted, rtol=1e-8)
 
@@ -220,7 +221,9 @@ def test_scales_are_the_best_there_are(rng, K, total):
         error = surface.error(c)
         if K > 1 and total is None:  # the prior of their sum, in units of the noise
             noise = surface.null.min() / 12
-            error = error + noise * K * np.sum((c - 1 / K) ** 2, axis=2) / l2sp.SUM_SPREAD**2
+            error = (
+                error + noise * K * np.sum((c - 1 / K) ** 2, axis=2) / l2sp_surface.SUM_SPREAD**2
+            )
         return error
 
     least = criterion(scales)
@@ -245,7 +248,7 @@ def test_a_source_without_signal_changes_nothing(rng):
         K = len(sources)
         surface = loo_surface(target, sources, target.grid(), np.full((1, K), np.nan))
         parts = np.array_split(np.arange(20), 4)
-        chosen = l2sp.choose_by_loo(surface, target, sources, np.zeros(K), None, parts)
+        chosen, _ = l2sp_surface.choose_by_loo(surface, target, sources, np.zeros(K), None, parts)
         assert_allclose(chosen.coef, target.coef(chosen.alpha, np.zeros((5, 1))))
         assert chosen.risk == pytest.approx(chosen.target_risk)
         assert_allclose(surface.error(best_scales(surface, None))[:, 0], surface.null)
@@ -258,7 +261,7 @@ def test_parts_of_the_rows_sum_to_the_surface(rng, K):
     given = target, sources, np.array([0.1, 3.0]), np.array([[0.1] * K, [2.0] * K, [5.0] * K])
     whole, (one, other) = (
         loo_surface(*given),
-        l2sp.loo_parts(*given, [np.arange(8), np.arange(8, 20)]),
+        l2sp_surface.loo_parts(*given, [np.arange(8), np.arange(8, 20)]),
     )
     for name in ("null", "cross", "gram", "n"):
         assert_allclose(getattr(one.plus(other, 1), name), getattr(whole, name), rtol=1e-12)
@@ -269,43 +272,45 @@ def test_the_gain_is_that_of_choosing_without_the_rows_it_is_judged_on(rng):
     X, Y, _, target, _, _ = task_of(rng, 18, 6)
     source, *_ = source_of(rng, 20, 6)
     surface = loo_surface(target, [source], target.grid(), source.grid()[:, None])
-    parts = l2sp.deal(X, Y, 3)
+    parts = l2sp_surface.deal(X, Y, 3)
     wanted = 0.0
     alphas, taus = target.grid()[::2], source.grid()[::3]
     for test in parts:
         train = np.setdiff1d(np.arange(18), test)
         alone, shared = [], []
         for alpha in alphas:
-            e = loo_residuals(target, alpha)[:, 0]
+            e = residuals_left_out(target, alpha)[:, 0]
             alone.append((np.sum(e[train] ** 2), np.sum(e[test] ** 2)))
             for tau in taus:
-                fit = target.s[:, None] * (target.V.T @ source.coef(np.array([tau]))[0])
-                E = loo_residuals(target, alpha, fit)[:, 0]
+                fit = target.sigma[:, None] * (target.V.T @ source.coef(np.array([tau]))[0])
+                E = residuals_left_out(target, alpha, fit)[:, 0]
                 r = e - (E[train] @ e[train]) / (E[train] @ E[train]) * E
                 shared.append((np.sum(r[train] ** 2), np.sum(r[test] ** 2)))
         wanted += (min(alone)[1] - min(shared)[1]) / 18
-    assert l2sp.validated_gain(target, [source], surface, None, parts) == pytest.approx(wanted)
+    assert l2sp_surface.validated_gain(target, [source], surface, None, parts) == pytest.approx(
+        wanted
+    )
 
 
 def test_equal_rows_share_a_part_and_units_do_not_matter(rng):
     X, Y = rng.normal(size=(23, 2)), rng.normal(size=(23, 1))
-    parts = l2sp.deal(np.vstack([X, X]), np.vstack([Y, Y]), 4)
+    parts = l2sp_surface.deal(np.vstack([X, X]), np.vstack([Y, Y]), 4)
     assert sorted(np.concatenate(parts)) == list(range(46))
     for part in parts:
         assert set(part % 23) == set(part[part < 23])
     order = rng.permutation(23)
-    moved = l2sp.deal(X[order], -3 * Y[order], 4)
-    assert [set(order[part]) for part in moved] == [set(p) for p in l2sp.deal(X, Y, 4)]
-    assert len(l2sp.deal(X[:2], Y[:2])) == 2
+    moved = l2sp_surface.deal(X[order], -3 * Y[order], 4)
+    assert [set(order[part]) for part in moved] == [set(p) for p in l2sp_surface.deal(X, Y, 4)]
+    assert len(l2sp_surface.deal(X[:2], Y[:2])) == 2
 
 
 def test_transfer_optimal_penalty_is_the_theorys_at_the_estimates(rng):
     source, *_ = source_of(rng, 12, 30)
-    s = np.append(source.s, np.zeros(30 - len(source.s)))
-    wanted = spectra.transfer_optimal_penalty(spectra.empirical(s), 0.5, 0.3)
-    assert l2sp.transfer_optimal_penalty(source, 0.5, 0.3, 1.0) == wanted
-    assert l2sp.transfer_optimal_penalty(source, 0.5, 0.3, None) == 0.3
-    assert l2sp.transfer_optimal_penalty(source, -0.5, 0.3, 1.0) == np.inf
+    s = np.append(source.s / source.n, np.zeros(30 - len(source.s)))
+    wanted = l2sp_theory.transfer_optimal_penalty(l2sp_theory.empirical(s), 0.5, 0.3)
+    assert l2sp.penalty_for_transfer(source, 0.5, 0.3, 1.0) == wanted
+    assert l2sp.penalty_for_transfer(source, 0.5, 0.3, None) == 0.3
+    assert l2sp.penalty_for_transfer(source, -0.5, 0.3, 1.0) == np.inf
 
 
 # The joint fit --------------------------------------------------------------------------------
@@ -320,7 +325,7 @@ def two_domains(rng, n1=15, n0=40, p=10):
         X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
         rows.append((X, Y))
         sums.append((float(n), X.T @ X, X.T @ Y, Y.T @ Y))
-    return Task(*(np.array(s) for s in zip(*sums, strict=True)), *rows[0], np.ones(n1), True)
+    return Problem(*(np.array(s) for s in zip(*sums, strict=True)), *rows[0], np.ones(n1), True)
 
 
 def test_joint_fit_with_a_source_known_exactly_is_l2_sp_at_the_implied_penalties(rng):
@@ -328,29 +333,33 @@ def test_joint_fit_with_a_source_known_exactly_is_l2_sp_at_the_implied_penalties
     known = rng.normal(size=(10, 1))
     n = np.array([15.0, 1e9])
     exact = n[1] * np.eye(10)
-    task = task._replace(
+    task = replace(
+        task,
         n=n,
         Sxx=np.array([task.Sxx[0], exact]),
         Sxy=np.array([task.Sxy[0], exact @ known]),
         Syy=np.array([task.Syy[0], known.T @ exact @ known + n[1]]),
     )
-    effects = random_effects.Effects(0.8, 0.0, np.array([0.3]), np.array([-1.4]), np.ones(2))
+    effects = random_effects.Effects(0.8, np.array([0.2, 0.3]), np.array([1.0, -1.4]), np.ones(2))
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
     alpha, _, scales, alignment = implied_penalties(effects, task.n)
     target = target_of_rows(task.X, task.Y, task.weight, intercept=True)
-    joint = random_effects.predict_target(domains, effects).coef
+    joint = random_effects.predict_target(random_effects.Latent(domains, effects)).coef
     assert_allclose(joint, target.coef(alpha, scales[0] * known), atol=1e-6)
     # With one source, its scale given all of it is its alignment.
     assert_allclose(scales, alignment)
 
 
 def test_implied_scales_are_regressions_on_the_sources_coefficients(rng):
-    pi, tau, rho = 0.8, np.array([0.3, 2.0]), np.array([1.2, -0.5])
-    effects = random_effects.Effects(pi, 0.0, tau, rho, np.array([1.0, 2.0, 0.5]))
+    pi, own, tau, rho = 0.8, 0.4, np.array([0.3, 2.0]), np.array([1.2, -0.5])
+    effects = random_effects.Effects(
+        pi, np.append(own, tau), np.append(1.0, rho), np.array([1.0, 2.0, 0.5])
+    )
     alpha, taus, scales, _ = implied_penalties(effects, np.array([10.0, 20.0, 30.0]))
     W = np.outer(rho, rho) / pi + np.diag(tau)
     assert_allclose(scales, np.linalg.solve(W, rho / pi))
-    assert_allclose(alpha, 1.0 / (10 * (1 / pi - rho / pi @ np.linalg.solve(W, rho / pi))))
+    left = own + 1 / pi - rho / pi @ np.linalg.solve(W, rho / pi)
+    assert_allclose(alpha, 1.0 / (10 * left))
     assert_allclose(taus, np.array([2.0, 0.5]) / (np.array([20.0, 30.0]) * np.diag(W)))
 
 
@@ -358,9 +367,7 @@ def test_leave_one_out_of_the_joint_fit_is_refitting_at_its_variances(rng):
     task = two_domains(rng)
     chosen, loo = l2sp.mixed_model(task, np.ones(15))
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects, _ = random_effects.fit_effects(
-        domains, scale_spread=l2sp.SCALE_SPREAD, uniform_shares=True
-    )
+    effects = variance_search.fit_effects(domains, scaled=True).effects
     for i in range(15):
         kept = np.arange(15) != i
         X, Y = task.X[kept], task.Y[kept]
@@ -372,7 +379,7 @@ def test_leave_one_out_of_the_joint_fit_is_refitting_at_its_variances(rng):
             np.array([X.T @ Y, task.Sxy[1]]),
             np.array([Y.T @ Y, task.Syy[1]]),
         )
-        W = random_effects.predict_target(part, effects).coef
+        W = random_effects.predict_target(random_effects.Latent(part, effects)).coef
         assert_allclose(loo[i], task.Y[i] - mean_y - (task.X[i] - mean_x) @ W, rtol=1e-8)
     assert chosen.converged
 
@@ -381,32 +388,15 @@ def test_the_stack_is_between_its_parts_and_takes_the_better_where_it_is_clear(r
     task = two_domains(rng, n1=40)
     target = target_of_rows(task.X, task.Y, task.weight, intercept=True)
     chosen, loo = l2sp.mixed_model(task, target.part)
-    stacked, left_out = l2sp.stack(chosen, loo, target)
+    alphas = target.grid()
+    path = target, alphas, l2sp.loo_curves(target, alphas)[0]
+    stacked, left_out = l2sp.stack(chosen, loo, *path)
     assert stacked.weight > 0.5
     error = l2sp.mean_square(target, left_out)
     assert_allclose(error, np.mean(left_out**2))
-    assert error <= min(l2sp.mean_square(target, loo), l2sp.loo_curve(target, target.grid()).min())
-    bad, _ = l2sp.stack(chosen._replace(coef=chosen.coef - 100), loo + 100 * task.X[:, :1], target)
+    assert error <= min(l2sp.mean_square(target, loo), l2sp.loo_curves(target, target.grid()).min())
+    bad, _ = l2sp.stack(chosen._replace(coef=chosen.coef - 100), loo + 100 * task.X[:, :1], *path)
     assert bad.weight < 0.01
     assert bad.risk <= max(chosen.risk, chosen.target_risk)
-    same, _ = l2sp.stack(chosen, loo_residuals(target, 1.0), target)
+    same, _ = l2sp.stack(chosen, residuals_left_out(target, 1.0), *path)
     assert 0 <= same.weight <= 1
-
-
-def test_weak_prior_has_the_gradient_it_claims(rng):
-    task = two_domains(rng)
-    domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects = random_effects.Effects(
-        0.7, 0.0, np.array([0.2]), np.array([0.5]), np.array([0.4, 1.3])
-    )
-    _, by = random_effects._share_prior(domains, effects)
-    h = 1e-6
-
-    def slope(**moved):
-        up = random_effects._share_prior(domains, effects._replace(**moved))[0]
-        return (up - random_effects._share_prior(domains, effects)[0]) / h
-
-    assert_allclose(slope(prior=0.7 + h), by.prior, rtol=1e-4)
-    assert_allclose(slope(own=effects.own + h), by.own[0], rtol=1e-4)
-    assert_allclose(slope(noise=effects.noise + np.array([h, 0])), by.noise[0], rtol=1e-4)
-    assert_allclose(slope(noise=effects.noise + np.array([0, h])), by.noise[1], rtol=1e-4)

@@ -5,10 +5,10 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import KFold
 
-from skt.core.moments import Moments, moments
+from skt.core.moments import Moments, moments, rescaled, without
 from skt.core.reduced_rank import (
     SecondMoments,
-    choose,
+    choose_rank,
     factor_error,
     gcv_ridge,
     is_ample,
@@ -18,13 +18,11 @@ from skt.core.reduced_rank import (
     rank_of,
     reduced_rank,
     reduced_rank_ridge,
-    rescaled,
     ridge_grid,
     rsc_rank,
     second_moments,
     span,
     squared_error,
-    without,
 )
 
 
@@ -203,7 +201,7 @@ def test_rank_selection_criterion_without_noise(rng):
 def test_ample_rows_need_no_validation(rng):
     X, Y, _ = data(rng)
     folds, _ = folds_of(X, Y)
-    chosen = choose(folds, None, None, 1.0)
+    chosen = choose_rank(folds, None, None, 1.0)
     assert (chosen.rank, chosen.ridge) == (2, 0.0)
     assert chosen.errors.size == 0
     assert is_ample(folds.train.at(0), 1.0)
@@ -212,11 +210,11 @@ def test_ample_rows_need_no_validation(rng):
 def test_few_rows_are_chosen_for_by_validation(rng):
     X, Y, _ = data(rng, n=14, p=20)
     folds, _ = folds_of(X, Y)
-    chosen = choose(folds, None, None, 1.0)
+    chosen = choose_rank(folds, None, None, 1.0)
     assert chosen.errors.shape == (9, 6)
     i = list(chosen.ridges).index(chosen.ridge)
     assert chosen.errors[i, chosen.rank] == chosen.errors.min()
-    given = choose(folds, 2, None, 1.0)
+    given = choose_rank(folds, 2, None, 1.0)
     assert given.rank == 2
     assert list(given.ridges).index(given.ridge) == np.argmin(given.errors[:, 2])
 
@@ -226,7 +224,7 @@ def test_a_rank_is_restricted_where_that_is_better_by_a_standard_error(rng):
     for noise in (0.3, 3.0, 3.0, 3.0, 30.0, 30.0):
         X, Y, _ = data(rng, n=12, p=20, noise=noise)
         folds, _ = folds_of(X, Y)
-        chosen = choose(folds, None, None, 1.0)
+        chosen = choose_rank(folds, None, None, 1.0)
         each = rank_errors(folds.train.at(slice(1, None)), folds.test, chosen.ridges)
         row, rank = np.unravel_index(np.argmin(chosen.errors), chosen.errors.shape)
         assert chosen.lowest == (rank, chosen.ridges[row])
@@ -244,7 +242,7 @@ def test_an_unrestricted_rank_is_that_of_the_rows(rng):
     """Folds have fewer rows than there are, and cannot tell their number from it."""
     X, Y, _ = data(rng, n=6, p=20, q=9, rank=9, noise=3.0)
     folds, _ = folds_of(X, Y, k=3)
-    chosen = choose(folds, None, None, 1.0)
+    chosen = choose_rank(folds, None, None, 1.0)
     assert chosen.rank == 5
     assert chosen.lowest[0] <= 3
 
@@ -255,7 +253,7 @@ def test_of_equal_errors_the_lowest_rank_is_taken(rng):
     whole = moments(X, Y)
     parts = [moments(X, Y, rows=np.array([i])) for i in (0, 1) for _ in range(5)]
     folds = make_folds(whole, [without(whole, part) for part in parts], parts, True)
-    chosen = choose(folds, None, None, 1.0)
+    chosen = choose_rank(folds, None, None, 1.0)
     assert np.ptp(chosen.errors) < 1e-12 * np.max(chosen.errors)
     assert chosen.rank == 0
 
@@ -263,7 +261,7 @@ def test_of_equal_errors_the_lowest_rank_is_taken(rng):
 def test_without_folds_there_is_the_mean(rng):
     X, Y, _ = data(rng, n=1)
     total = moments(X, Y)
-    assert choose(make_folds(total, [], [], True), None, None, 1.0)[:2] == (0, 0.0)
+    assert choose_rank(make_folds(total, [], [], True), None, None, 1.0)[:2] == (0, 0.0)
 
 
 def test_generalised_cross_validation_by_hand(rng):

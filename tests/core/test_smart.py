@@ -7,16 +7,16 @@ from skt.core import smart
 from skt.core.moments import moments
 from skt.core.reduced_rank import Factors, SecondMoments, reduced_rank, second_moments
 from skt.core.smart import (
-    Problem,
+    SmartProblem,
     Weight,
     admm,
+    block_norm,
     dual_residual,
     end_duals,
     gaps,
     lambda_max,
     lengths,
     objective,
-    penalty,
     polar,
     prepared,
     primal_residual,
@@ -25,7 +25,7 @@ from skt.core.smart import (
     subspace_end,
     tangent,
 )
-from skt.core.smart_selection import Bases, rotate
+from skt.core.smart_choice import Bases, rotate
 from skt.core.source_bases import source_sides
 
 
@@ -47,7 +47,7 @@ def problem(rng, structural=(3, 3), grouped=False, **kw):
     m = second_moments(moments(X, Y), intercept=False)
     (a, b), (p, q) = structural, m.H.shape
     left, right = ([1, p - a - 1], [1, q - b - 1]) if grouped else ([1] * (p - a), [1] * (q - b))
-    return Problem(m, a, b, np.array(left), np.array(right))
+    return SmartProblem(m, a, b, np.array(left), np.array(right))
 
 
 def solved(begin, pb, penalties, tol=1e-8, max_iter=20_000, rho=0.3):
@@ -72,9 +72,9 @@ def test_objective_is_the_papers(rng):
 def test_penalty_of_a_block_does_not_depend_on_its_basis(rng):
     Z, sizes = rng.normal(size=(6, 2)), np.array([1, 1, 4])
     turned = np.vstack([Z[:2], orthonormal(rng, 4, 4) @ Z[2:]])
-    assert_allclose(penalty(turned, sizes), penalty(Z, sizes), rtol=1e-12)
+    assert_allclose(block_norm(turned, sizes), block_norm(Z, sizes), rtol=1e-12)
     by_hand = np.abs(Z[:2]).sum() + 2 * np.linalg.norm(Z[2:], axis=0).sum()
-    assert_allclose(penalty(Z, sizes), by_hand, rtol=1e-12)
+    assert_allclose(block_norm(Z, sizes), by_hand, rtol=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1, 1, 1], [1, 4], [2, 3], [5]])
@@ -82,7 +82,7 @@ def test_shrink_minimises_its_objective(rng, sizes):
     Z, sizes = rng.normal(size=(5, 3)), np.array(sizes)
 
     def value(W):
-        return 0.4 * penalty(W, sizes) + np.sum((W - Z) ** 2) / 2
+        return 0.4 * block_norm(W, sizes) + np.sum((W - Z) ** 2) / 2
 
     W = shrink(Z, sizes, np.array(0.4))
     for _ in range(200):
@@ -278,8 +278,8 @@ def test_each_update_lowers_the_augmented_lagrangian(rng):
         gap_u, gap_v = gaps(s, pb)
         return (
             objective(s.factors, pb, (0.0, 0.0))
-            + alpha[0] * penalty(s.left_copy, pb.left_blocks)
-            + alpha[1] * penalty(s.right_copy, pb.right_blocks)
+            + alpha[0] * block_norm(s.left_copy, pb.left_blocks)
+            + alpha[1] * block_norm(s.right_copy, pb.right_blocks)
             + np.sum(s.left_dual * gap_u)
             + np.sum(s.right_dual * gap_v)
             + 1.0 * (np.sum(gap_u**2) + np.sum(gap_v**2))

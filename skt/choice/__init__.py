@@ -1,0 +1,1 @@
+"""What picks among estimators: the registry of methods, and their comparison."""
