@@ -429,6 +429,19 @@ def test_constant_target(rng, options):
         assert_allclose(est.predict(X), 7.0, atol=0.3)
 
 
+@pytest.mark.parametrize("level", [0.0, 0.1])
+@every_way
+def test_nothing_to_explain_anywhere(rng, level, options):
+    _, (X, _), sources = problem(rng)
+    constant = {name: (A, np.full(len(A), level)) for name, (A, _) in sources.items()}
+    if not options.get("fit_intercept", True):
+        level = 0.0
+        constant = {name: (A, np.zeros(len(A))) for name, (A, _) in sources.items()}
+    est = fit((X, np.full(len(X), level)), constant, **options)
+    assert_allclose(est.coef_, 0, atol=1e-12)
+    assert_allclose(est.predict(X), level, rtol=1e-12)
+
+
 @every_way
 def test_collinear_and_constant_columns(rng, options):
     _, (X, y), sources = problem(rng)

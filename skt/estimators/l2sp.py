@@ -170,7 +170,7 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         given = [source.given_coef(units) for source in data.sources.values()]
         if data.sources and len(rows.sigma) == 0:
             return self._take_the_mean_source(units, problem, rows, l2sp.sources_of(problem, given))
-        if method == "loo":
+        if method == "loo" or not np.any(problem.Sxy):  # or no domain has anything to explain
             return self._choose_by_loo(units, problem, rows, l2sp.sources_of(problem, given))
         return self._choose_by_likelihood(method, units, problem, rows, data)
 
