@@ -170,10 +170,14 @@ class Units(NamedTuple):
         back = np.linalg.inv(self.turn)
         return np.swapaxes(W @ back, -1, -2) / self.scale
 
-    def intercept_of(self, coef):
-        """Return the intercept (q,) at coefficients (q, p) in the user's units."""
+    def intercept_of(self, coef, shift=None):
+        """Return the intercept (q,) at coefficients (q, p) in the user's units.
+
+        ``shift`` (q,), in these units, is that of the outputs at the target's mean features.
+        """
         origin_x, origin_y = self.origin()
-        return origin_y - coef @ origin_x
+        intercept = origin_y - coef @ origin_x
+        return intercept if shift is None else intercept + shift @ np.linalg.inv(self.turn)
 
     @property
     def output_variances(self):
@@ -188,7 +192,7 @@ class Units(NamedTuple):
             covariance = variances[:, None, None] * covariance
         return Fitted(
             coef,
-            self.intercept_of(coef) + combined.level.shift @ np.linalg.inv(self.turn),
+            self.intercept_of(coef, combined.level.shift),
             covariance,
             variances * combined.noise,
             float(np.mean(variances)),
