@@ -4,22 +4,25 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skt._sklearn import Interval
 from skt.core import glm, l2sp_glm
 from skt.core.families import LOGISTIC
-from skt.estimators.base import TransferEstimator, small_blas
+from skt.estimators.base import (
+    LinearClassification,
+    TransferEstimator,
+    centred_intercepts,
+    small_blas,
+)
 from skt.estimators.checks import AUTO, NUMBER, PENALTY, is_auto
 from skt.estimators.docstrings import CLASSES, documents_rows
 from skt.estimators.l2sp import check_source_alpha
 from skt.estimators.messages import slopes_from_sources, warn
 
 
-class L2SPClassifier(ClassifierMixin, TransferEstimator):
+class L2SPClassifier(LinearClassification, ClassifierMixin, TransferEstimator):
     """Logistic regression pulled towards what the sources say instead of towards zero.
 
     With B_k the penalised logistic fit of source k it minimises
@@ -147,75 +150,6 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         warn(fit.doubts)
         return self._store(fit, data)
 
-    def decision_function(self, X):
-        """Linear predictors of the target.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Log odds of the second of two classes, or logarithms of probabilities up to a
-            constant of each row.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        eta = X @ self.coef_.T + self.intercept_
-        return eta[:, 0] if len(self.classes_) == 2 else eta
-
-    def predict_proba(self, X):
-        """Probabilities of the classes, in the order of ``classes_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        eta = self.decision_function(X)
-        if eta.ndim == 1:
-            return np.column_stack([expit(-eta), expit(eta)])
-        return softmax(eta, axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of `predict_proba`.
-        """
-        return np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
-
-    def predict(self, X):
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Classes.
-        """
-        eta = self.decision_function(X)
-        codes = (eta > 0).astype(int) if eta.ndim == 1 else np.argmax(eta, axis=1)
-        return self.classes_[codes]
-
     def _fit(self, data):
         """Fit the sources, choose all that is "auto", and fit the target."""
         check_source_alpha(self.source_alpha, data.sources)
@@ -300,9 +234,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         """Set attributes, in the user's shapes."""
         choice, solution = fit.choice, fit.solution
         self.classes_, self.source_names_ = data.classes, list(data.sources)
-        # Of several classes intercepts are known up to a constant: theirs sum to zero.
-        several = solution.intercept.size > 1
-        self.intercept_ = solution.intercept - several * solution.intercept.mean()
+        self.intercept_ = centred_intercepts(solution.intercept)
         self.coef_, self.n_iter_ = solution.coef.T, solution.n_iter
         self.source_coef_, self.source_alpha_ = np.swapaxes(fit.coefs, 1, 2), fit.penalties
         self.source_scale_, self.alpha_ = choice.scales, choice.alpha

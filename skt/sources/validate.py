@@ -17,7 +17,15 @@ from skt.sources.forms import FORMS, SourceRows, as_source, form_of
 from skt.sources.labels import split_domains
 from skt.sources.numeric_view import numeric_view
 
-__all__ = ["Data", "Split", "check_arrays", "refuse_pairs", "split_rows", "validated"]
+__all__ = [
+    "Data",
+    "Split",
+    "check_arrays",
+    "classes_and_codes",
+    "refuse_pairs",
+    "split_rows",
+    "validated",
+]
 
 # Squares of numbers below 1e-154 are rounded to nothing.
 LEAST_SPREAD = 1e-151
@@ -111,6 +119,12 @@ def _refuse_tiny(Y):
 
 def _classes(estimator, X, y):
     """Return X, indicators (n, q), True, and the classes of all domains."""
+    X, labels, codes = classes_and_codes(estimator, X, y)
+    return X, indicators(codes, len(labels)), True, labels
+
+
+def classes_and_codes(estimator, X, y):
+    """Return X, the classes of all rows, of which there are two at least, and codes of rows."""
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
     check_classification_targets(y)
     labels, codes = np.unique(y, return_inverse=True)
@@ -118,7 +132,7 @@ def _classes(estimator, X, y):
         raise ValueError(
             f"y holds one class only, {labels.tolist()[0]!r}; a classifier needs at least two."
         )
-    return X, indicators(codes, len(labels)), True, labels
+    return X, labels, codes
 
 
 @dataclass(frozen=True, eq=False)
