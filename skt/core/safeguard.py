@@ -41,9 +41,12 @@ def mean_difference(loss: Array, other: Array, weight: Array) -> tuple[Array, Ar
     """
     n = np.sum(weight)
     difference = loss - other
+    # A power of two, so that nothing is rounded: losses in units of next to no noise are huge.
+    unit = np.ldexp(1.0, np.frexp(np.max(np.abs(difference), initial=0.0))[1] - 1)
+    difference = difference / unit
     mean = difference @ weight / n
     variance = (difference - mean[..., None]) ** 2 @ weight / n
-    return mean, np.sqrt(variance / max(n - 1, 1.0))
+    return mean * unit, np.sqrt(variance / max(n - 1, 1.0)) * unit
 
 
 def log_gain(loss: Array, other: Array, weight: Array) -> tuple[float, float]:
