@@ -12,7 +12,12 @@ from skt.estimators.base import Classification, FittedRows, FromSources, small_b
 from skt.estimators.checks import AUTO, POSITIVE, is_auto
 from skt.estimators.docstrings import CLASSES, NUMBERS, TARGET_ONLY, documents_rows
 from skt.sources.predictors import predictors
-from skt.sources.validate import classes_and_codes, refuse_pairs, split_rows
+from skt.sources.validate import (
+    classes_and_codes,
+    refuse_extremes,
+    refuse_pairs,
+    split_rows,
+)
 
 PAPER_PENALTY = 1e-3
 KNOWN_COLUMNS = "Rows of the target, with the columns that the sources know."
@@ -396,6 +401,7 @@ class HEnsembleRegressor(MultiOutputMixin, RegressorMixin, _HEnsemble):
         )
         refuse_rows_of_sources(self, X, sample_domain)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        refuse_extremes(X, Y)
         size, origin = np.where(Y.std(axis=0) > 0, Y.std(axis=0), 1.0), Y.mean(axis=0)
         return _Data(
             X,

@@ -31,7 +31,8 @@ class L2SPClassifier(LinearClassification, ClassifierMixin, TransferEstimator):
 
     over B and a free intercept b, n being the target's rows and the loss minus the
     log-likelihood: binomial with one coefficient vector for two classes, multinomial with one
-    for each class otherwise, as in scikit-learn. Intercepts are not transferred.
+    for each class otherwise, as in scikit-learn. Intercepts are not transferred; but where the
+    target lacks a class, the sources' shares of classes are a prior that weighs ``sqrt(n)`` rows.
 
     Without sources it is ``LogisticRegression(C=1 / (2 n alpha))``.
 
@@ -71,8 +72,7 @@ class L2SPClassifier(LinearClassification, ClassifierMixin, TransferEstimator):
     alpha_, source_alpha_ : float and ndarray of shape (n_sources,)
         Penalties per row; NaN for a source of coefficients.
     alphas_, cv_loss_ : ndarray of shape (n_alphas,) and (2, n_alphas)
-        Penalties that validation looked at, and log-loss without the sources and with them
-        (infinite if there are none); NaN where there was nothing to choose.
+        Penalties looked at, and validated log-loss without the sources and with them.
     transfer_gain_ : float
         ``1 - loss with the sources / loss without``, each at its best penalty; zero where the
         sources are not used, NaN where nothing was validated.
@@ -160,11 +160,18 @@ class L2SPClassifier(LinearClassification, ClassifierMixin, TransferEstimator):
                 doubts.append(slopes_from_sources(len(target.X), FEW, MEAN_SOURCE))
                 choice, rows = self._mean_source(len(coefs)), l2sp_glm.with_one_row(target)
             else:
-                choice, rows = self._choose(target, coefs), target
+                choice, rows = self._choose(target, coefs), self._with_priors(data)
             solution = self._fit_rows(rows, choice.alpha, np.tensordot(choice.scales, coefs, 1))
         if not solution.converged:
             doubts.append(_not_converged(solution))
         return _Fit(choice, solution, penalties, coefs, doubts)
+
+    def _with_priors(self, data):
+        """Return the target's rows, with the sources' shares of classes where they lack one."""
+        tables = [source.rows for source in data.sources.values() if source.form == "rows"]
+        if not self.fit_intercept:
+            return data.target
+        return l2sp_glm.with_lacking_classes(data.target, tables)
 
     def _fit_rows(self, rows, alpha, centre):
         return l2sp_glm.fit_rows(LOGISTIC, rows, alpha, centre, intercept=self.fit_intercept)

@@ -26,7 +26,7 @@ from skt.estimators.messages import warn
 from skt.estimators.random_effects import doubts_of_effects
 from skt.sources.designs import Design
 from skt.sources.labels import split_every_domain
-from skt.sources.validate import classes_and_codes
+from skt.sources.validate import classes_and_codes, refuse_extremes
 
 ALL_TASKS = "Rows of all tasks."
 OUTCOMES = "array-like of shape (n_samples,)\n    Outcomes."
@@ -274,6 +274,7 @@ class UOWQMultiTaskRegressor(_ScoredByTask, RegressorMixin, _MultiTask):
         """Return the rows of all tasks, outcomes in units of their own."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
+        refuse_extremes(X, y)
         mean, spread = y.mean() * bool(self.fit_intercept), y.std() or 1.0
         Y = ((y - mean) / spread)[:, None]
         return _Tasks(self._split(X, Y, sample_domain, sample_weight), mean=mean, spread=spread)
