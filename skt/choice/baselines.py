@@ -122,4 +122,6 @@ def _rows_of(which, sample_domain, n_samples):
     target, sources = split_domains(sample_domain, n_samples)
     if which == "all":
         return np.arange(n_samples)
+    if which == "sources" and not sources:
+        raise ValueError("sample_domain names no source, whose rows this method is fitted on.")
     return target if which == "target" else np.concatenate(list(sources.values()))
