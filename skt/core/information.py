@@ -69,7 +69,7 @@ class Information(NamedTuple):
     def step(self, g: Array, free: NDArray[np.bool_], damping: float) -> Array:
         """Return ``-(H + damping I)^{-1} g`` over the free parameters, zero for the others."""
         if self.is_low_rank:
-            return _Parts(self, free, damping).solve(-g * free)
+            return _InParts(self, free, damping).solve(-g * free)
         step = np.zeros_like(g)
         step[free] = _solve_dense(self.dense[np.ix_(free, free)], -g[free], damping)
         return step
@@ -86,7 +86,7 @@ class Information(NamedTuple):
         In parts LEAST is added to them instead.
         """
         if self.is_low_rank:
-            return _Parts(self, free, LEAST).log_determinant
+            return _InParts(self, free, LEAST).log_determinant
         e = np.linalg.eigvalsh(self.dense[np.ix_(free, free)]) if free.any() else np.ones(1)
         return float(np.sum(np.log(np.maximum(e, LEAST))))
 
@@ -95,7 +95,7 @@ class Information(NamedTuple):
         return values[1:].reshape(-1, len(self.blocks)).T
 
 
-class _Parts:
+class _InParts:
     """Solutions of ``H + damping I`` over the free parameters, in parts (Woodbury)."""
 
     def __init__(self, H: Information, free: NDArray[np.bool_], damping: float) -> None:

@@ -45,7 +45,7 @@ TOLERANCE = 1e-3
 ROUGH = 1.0
 MOST_STEPS = 100
 # After so many steps the last few correct the information.
-PATIENCE, MEMORY = 10, 3
+STEPS_UNCORRECTED, MEMORY = 10, 3
 # Stands for the logarithm of zero: the exponential of it is zero.
 LOG_ZERO = -1000.0
 
@@ -144,7 +144,7 @@ def newton(
             damping = max(damping, 1e-6)
             if kept < 0.01:
                 changes = []
-        if n_iter >= PATIENCE:
+        if n_iter >= STEPS_UNCORRECTED:
             changes = [*changes[1 - MEMORY :], (trial.x - point.x, trial.gradient - g)]
         point = trial
     return point, MOST_STEPS, False
