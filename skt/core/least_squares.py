@@ -27,6 +27,17 @@ def eigenspectrum(Sxx: Array) -> tuple[Array, Array]:
     return s[informed], U[:, informed]
 
 
+def spectrum_of_rows(X: Array) -> tuple[Array, Array]:
+    """Return `eigenspectrum` of ``X'X`` for X (n, p), in the span of the rows where that is less."""
+    n, p = X.shape
+    if n >= p:
+        return eigenspectrum(X.T @ X)
+    Q, R = np.linalg.qr(X.T)
+    s, E = np.linalg.eigh(R @ R.T)
+    informed = s > RANK_TOLERANCE * max(s[-1], 0.0) * p
+    return s[informed], Q @ E[:, informed]
+
+
 def objective(W: Array, Sxx: Array, Sxy: Array, Syy: Array, n: float, alpha: float = 0.0) -> float:
     """Return ``(1/n) ||Y - X W||^2 + alpha ||W||^2`` from moments."""
     rss = np.trace(Syy) - 2 * np.sum(W * Sxy) + np.sum(W * (Sxx @ W))

@@ -48,7 +48,7 @@ def combined_fit(measured: Measured, M: Array) -> tuple[Array, float]:
     weights, risk = source_weights(measured, M)
     # Information has the noise of each domain in it already.
     w = np.append(1.0, weights * measured.noise[1:])
-    solver = _Solver(np.tensordot(w, measured.information, 1), measured.penalty)
+    solver = _Solver.of(np.tensordot(w, measured.information, 1), measured.penalty)
     return solver.solve((w @ measured.b)[:, None])[:, 0], risk
 
 
