@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from skt.core import glm, least_squares, safeguard
+from skt.core import glm, glm_batch, least_squares, safeguard
 from skt.core._typing import Array
 from skt.core.families import Family
 from skt.core.rows import Rows
@@ -163,17 +163,26 @@ def validate(
     """Return the K-fold loss of every penalty without sources and with them."""
     number = rows.deal_by_distance(n_folds)
     losses = np.zeros((2, len(alphas), len(rows.X)))
-    for fold in range(number.max() + 1 if number.max() > 0 else 0):
-        train, test = rows.take(number != fold), rows.take(number == fold)
-        for used in range(2 if len(coefs) else 1):
-            centre = np.zeros((rows.X.shape[1], rows.Y.shape[1]))
-            if used:
-                scales = estimate_scales(family, train, coefs, total, intercept=intercept)
-                centre = np.tensordot(scales, coefs, 1)
-            for m, alpha in enumerate(alphas):
-                fit = fit_rows(family, train, alpha, centre, intercept=intercept)
-                eta = glm.linear_predictor(test.X, fit.coef, fit.intercept)
-                losses[used, m, number == fold] = family.loss(eta, test.Y)
+    n_parts, n_used = (number.max() + 1 if number.max() > 0 else 0), (2 if len(coefs) else 1)
+    centres = np.zeros((n_parts, n_used, rows.X.shape[1], rows.Y.shape[1]))
+    for fold in range(n_parts if n_used > 1 else 0):
+        train = rows.take(number != fold)
+        scales = estimate_scales(family, train, coefs, total, intercept=intercept)
+        centres[fold, 1] = np.tensordot(scales, coefs, 1)
+    for used in range(n_used if n_parts else 0):
+        fits = glm_batch.fit_many(
+            family,
+            rows.X,
+            rows.Y,
+            alpha=np.tile(alphas, n_parts),
+            weight=np.repeat(rows.weight * (number != np.arange(n_parts)[:, None]), len(alphas), 0),
+            centre=np.repeat(centres[:, used], len(alphas), axis=0),
+            intercept=intercept,
+            tol=TOL,
+        )
+        eta = fits.linear_predictor(rows.X).reshape(n_parts, len(alphas), *rows.Y.shape)
+        for m in range(len(alphas)):
+            losses[used, m] = family.loss(eta[number, m, np.arange(len(number))], rows.Y)
     if not len(coefs):
         losses[1] = np.inf
     return Validated(alphas, losses, rows.weight)
