@@ -106,7 +106,8 @@ class Combination(NamedTuple):
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
     level: random_intercept.Level
     search: variance_search.Search = variance_search.Search(0.0, 1, True)
-    ridge: Array | None = None  # (n_rows, q) residuals of rows left out, of a ridge fit
+    # (n_rows, q) residuals of rows left out, where the covariance does not tell them.
+    left_out: Array | None = None
 
 
 def n_parameters(Sxx: Array) -> int:
@@ -174,7 +175,7 @@ def unless_refused(problem: Problem, combined: Combination, alone: Combination) 
     The part is ``safeguard.evidence_weight``. It takes no model of how domains differ to see this,
     only target rows; where they speak for the combination nothing changes.
     """
-    residuals = (loo_residuals_of(problem, fit) for fit in (combined, alone))
+    residuals = [loo_residuals_of(problem, fit) for fit in (combined, alone)]
     loss, loss_alone = (np.mean(e**2, axis=1) for e in residuals)
     gain, error = safeguard.log_gain(loss, loss_alone, problem.weight)
     part = 1 - safeguard.evidence_weight(gain, error, problem.n[0])
@@ -192,13 +193,14 @@ def unless_refused(problem: Problem, combined: Combination, alone: Combination) 
         shares=shares,
         risk=part * combined.risk + (1 - part) * combined.target_risk,
         level=level,
+        left_out=part * residuals[0] + (1 - part) * residuals[1],
     )
 
 
 def loo_residuals_of(problem: Problem, fit: Combination) -> Array:
     """Return the residual of every target row left out, at the variances of the fit, (n_0, q)."""
-    if fit.ridge is not None:
-        return fit.ridge
+    if fit.left_out is not None:
+        return fit.left_out
     h = leverage(problem, fit.covariance, fit.noise, fit.level.weight)
     residual = problem.Y - problem.X @ fit.coef - fit.level.shift
     return least_squares.loo_residuals(residual, h[:, None])
@@ -408,5 +410,5 @@ def ridge_combination(problem: Problem, *, alpha: float | None) -> Combination:
         risk,
         penalty,
         random_intercept.own_level(problem.Syy.shape[1]),
-        ridge=path.loo_residuals[path.best],
+        left_out=path.loo_residuals[path.best],
     )

@@ -10,6 +10,7 @@ from skt.core.allocation import effective_parts
 from skt.core.uowq import (
     Combination,
     alone_combination,
+    loo_residuals_of,
     matrix_combination,
     n_parameters,
     source_only_combination,
@@ -83,6 +84,9 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         and ``1 - risk_ / target_risk_``.
     coef_covariance_, noise_variance_ : ndarray of shape (n_targets, ...)
         Mean squared error matrix of ``coef_`` given the weights, and residual variance.
+    left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
+        Of every target row of positive weight, left out at the variances of the fit; only where
+        ``combination_`` is "matrix" or "ridge".
     alpha_, n_iter_, combination_ : float, int and str
         Penalty; steps of the likelihood; what ``combination`` came to, "ridge" without sources.
 
@@ -225,11 +229,12 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         with small_blas(self.n_features_in_):
             units, problem = units.with_white_noise(units.problem(data), data)
             name, combined = self._combine(problem, weights)
+            left_out = units.restored_outputs(_left_out(name, problem, combined))
         doubts = likelihood_not_maximised(combined.search)
         if name == "source-only":
             because = "fewer than three rows, or no feature varies"
             doubts.append(slopes_from_sources(len(problem.X), because, FROM_SOURCES))
-        return _Fit(name, combined, units.restore(combined), doubts)
+        return _Fit(name, combined, units.restore(combined), left_out, doubts)
 
     def _combine(self, problem, weights):
         """Choose the combination; the rule is in the docstring of the class."""
@@ -277,6 +282,9 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         )
         self.alpha_ = combined.penalty / fitted.target.weight
         self.n_iter_ = combined.search.n_iter
+        vars(self).pop("left_out_residuals_", None)  # of an earlier fit
+        if fit.left_out is not None:
+            self.left_out_residuals_ = fit.left_out[:, 0] if data.one_output else fit.left_out
         self._target_mean = fitted.target.mean_X
         self._level_weight = combined.level.weight if self.fit_intercept else 0.0
         return self
@@ -294,4 +302,10 @@ class _Fit(NamedTuple):
     name: str
     combined: Combination
     fitted: Fitted  # in the user's units
+    left_out: np.ndarray | None  # (n_rows, q) residuals, in the user's units
     doubts: list
+
+
+def _left_out(name, problem, combined):
+    """Return residuals of target rows left out, None where no closed form gives them."""
+    return loo_residuals_of(problem, combined) if name in ("matrix", "ridge") else None

@@ -170,6 +170,10 @@ class Units(NamedTuple):
         back = np.linalg.inv(self.turn)
         return np.swapaxes(W @ back, -1, -2) / self.scale
 
+    def restored_outputs(self, Y):
+        """Return outputs (n, q) without their origin, such as residuals, in the user's units."""
+        return None if Y is None else Y @ np.linalg.inv(self.turn)
+
     def intercept_of(self, coef):
         """Return the intercept (q,) at coefficients (q, p) in the user's units."""
         origin_x, origin_y = self.origin()
