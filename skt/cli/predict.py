@@ -47,7 +47,8 @@ def predict_file(kept, path, options, interval=None):
     guessed = [f"Note: guessed {', '.join(guesses)}."] if guesses else []
     made = _predictions(kept, X, interval)
     others, more = _others(kept, frame, made)
-    return others.assign(**made), [*guessed, *_note_new(kept, frame), *_note_groups(kept, frame, options), *notes, *more]  # fmt: skip
+    strange = _note_new(kept, frame) + _note_groups(kept, frame, options)
+    return others.assign(**made), [*guessed, *strange, *notes, *more]
 
 
 def write_predictions(table, path):

@@ -263,7 +263,7 @@ def loo_curves(target: TargetBasis, alphas: Array, *turns: Array) -> Array:
 
 
 def residuals_of_chosen(target: TargetBasis, chosen: Chosen) -> Array:
-    """Return ``R (Y - sum_k c_k X B_k)`` of (L2) at the chosen penalties and scales, (n_rows, q)."""
+    """Return ``R (Y - sum_k c_k X B_k)`` of (L2) at what was chosen, (n_rows, q)."""
     centre = np.tensordot(chosen.scales, chosen.source_coefs, 1)  # (p, q)
     of_sources = target.sigma[:, None] * (target.V.T @ centre)
     residuals = residuals_left_out(target, chosen.alpha)

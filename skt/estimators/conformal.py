@@ -45,7 +45,8 @@ class ConformalRegressor(FromSources, MetaEstimatorMixin, RegressorMixin, BaseEs
     ----------
     estimator : estimator
         What predicts: a clone of it, trained on the rows of all domains. Its ``fit`` takes
-        ``sample_domain``, also as the last step of a Pipeline; without sources any regressor will do.
+        ``sample_domain``, also as the last step of a Pipeline; without sources any regressor's will
+        do.
     cv : "auto", int, splitter or iterable, default="auto"
         Folds over the target's rows, each a further fit; as many as rows is the jackknife+. "auto":
         residuals in closed form where the fitted estimator has ``left_out_residuals_``
@@ -280,8 +281,8 @@ def _keywords(estimator, given):
     for name in given:
         if not has_fit_parameter(last, name):
             raise TypeError(
-                f"{type(last).__name__}.fit takes no {name}; fit the estimator on the target's rows "
-                "alone, or take one of the suite."
+                f"{type(last).__name__}.fit takes no {name}; take an estimator of the suite, or "
+                "give the target's rows alone."
             )
     if get_config()["enable_metadata_routing"]:
         return given
