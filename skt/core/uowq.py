@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skt.core import (
+    coef_intervals,
     discrepancy,
     least_squares,
     random_effects,
@@ -32,6 +33,7 @@ from skt.core import (
     variance_search,
 )
 from skt.core._typing import Array
+from skt.core.coef_intervals import Errors
 
 # Stands for no penalty: columns have unit variance, so that it moves nothing that the data
 # determine, and leaves at zero what they do not.
@@ -108,6 +110,8 @@ class Combination(NamedTuple):
     search: variance_search.Search = variance_search.Search(0.0, 1, True)
     # (n_rows, q) residuals of rows left out, where the covariance does not tell them.
     left_out: Array | None = None
+    # (p,) what a bias that sources share may add to the variances of coefficients.
+    bias: Array | None = None
 
 
 def n_parameters(Sxx: Array) -> int:
@@ -142,9 +146,11 @@ def matrix_combination(problem: Problem, *, alpha: float | None, guard: bool) ->
     noise = prior = None
     # Sources tell the noise better than residuals do, but a given penalty is in units of it.
     if K == 0 or (penalty is not None and is_overdetermined(problem)):
-        noise = noise_levels(problem.rows, domains)[0]
+        noise, df = noise_levels(problem.rows, domains)
         prior = None if penalty is None else penalty / noise[0]
     models = variance_search.fit_models(domains, noise=noise, prior=prior)
+    if noise is not None:
+        models = [m._replace(search=m.search._replace(noise_df=df)) for m in models]
     combined = _combined(problem, models, penalty)
     if not guard or K == 0:
         return combined
@@ -194,6 +200,7 @@ def unless_refused(problem: Problem, combined: Combination, alone: Combination) 
         risk=part * combined.risk + (1 - part) * combined.target_risk,
         level=level,
         left_out=part * residuals[0] + (1 - part) * residuals[1],
+        bias=None if combined.bias is None else part**2 * combined.bias,
     )
 
 
@@ -261,7 +268,9 @@ def _combined(
         search._replace(
             n_iter=sum(fit.search.n_iter for fit in fits),
             converged=all(fit.search.converged for fit in fits),
+            noise_df=float(weight @ [fit.search.noise_df for fit in fits]),
         ),
+        bias=mean("bias"),
     )
 
 
@@ -291,6 +300,7 @@ def _from_effects(
         penalty,
         level,
         model.search,
+        bias=coef_intervals.bias_variance(domains, effects) if domains.sizes[0] else None,
     )
 
 
@@ -340,6 +350,25 @@ def excess_risk(
     slack = np.maximum(1 - h, 1 / (1 + problem.n[0]))
     error = noise * ((ratio - h) / slack**2 + h / slack)
     return float(np.average(error, weights=problem.weight))
+
+
+# --- intervals ----------------------------------------------------------------------------
+
+
+def coefficient_errors(name: str, problem: Problem, fit: Combination) -> Errors | None:
+    """Return coefficients and variances for intervals, None where none are known.
+
+    A ridge of the target alone is biased by what no row tells: least squares takes its place where
+    rows are enough. Scalar weights have no bound of what they borrow wrongly, and take it too.
+    """
+    if name == "matrix":
+        bias = 0.0 if fit.bias is None else fit.bias
+        df = float(np.clip(fit.search.noise_df, 1.0, 1e6))
+        return Errors(fit.coef, np.diag(fit.covariance) + bias, df)
+    own = coef_intervals.least_squares_errors(problem.domains, n_parameters(problem.Sxx))
+    if own is not None or name != "ridge":
+        return own
+    return Errors(fit.coef, np.diag(fit.covariance), max(float(problem.rows[0]) - 1, 1.0))
 
 
 # --- target alone -------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skt._sklearn import HasMethods, Interval, num_samples, safe_indexing
+from skt._sklearn import HasMethods, num_samples, safe_indexing
 from skt.core import conformal
 from skt.estimators.base import FromSources
-from skt.estimators.checks import AUTO, FOLDS, is_auto
+from skt.estimators.checks import AUTO, FOLDS, check_coverage, is_auto
 from skt.estimators.docstrings import COPIES_IN_ONE_FOLD, documents_rows
 from skt.model_selection.folds import copies_of, folds_alike
 from skt.model_selection.target_cv import TargetCV
@@ -24,7 +24,6 @@ from skt.sources.validate import refuse_pairs, split_rows
 
 # Folds of the target where no closed form gives the residuals.
 FOLDS_OF_TARGET = 10
-COVERAGE = Interval(numbers.Real, 0, 1, closed="neither")
 
 
 class ConformalRegressor(FromSources, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -165,7 +164,8 @@ class ConformalRegressor(FromSources, MetaEstimatorMixin, RegressorMixin, BaseEs
             If the target's rows are too few for the coverage.
         """
         check_is_fitted(self)
-        _check_coverage(coverage, self.largest_coverage_, float(np.sum(self._weight)))
+        check_coverage(coverage)
+        _check_promise(coverage, self.largest_coverage_, float(np.sum(self._weight)))
         fits = self.estimators_ or [self.estimator_]
         predicted = np.array([np.asarray(fit.predict(X), dtype=float) for fit in fits])
         residuals = self.left_out_residuals_
@@ -251,9 +251,7 @@ def _check_each_left_out(fold):
         )
 
 
-def _check_coverage(coverage, largest, n):
-    if not (isinstance(coverage, numbers.Real) and 0 < coverage < 1):
-        raise ValueError(f"coverage must be a number between 0 and 1; got {coverage!r}.")
+def _check_promise(coverage, largest, n):
     if coverage > largest + 1e-12:
         raise ValueError(
             f"coverage={coverage:g} needs {conformal.rows_needed(coverage)} target rows, and the "

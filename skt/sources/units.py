@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skt.core.coef_intervals import Errors
 from skt.core.moments import Moments, rescaled
 from skt.core.uowq import Problem
 from skt.core.white_noise import white_turn
@@ -178,6 +179,12 @@ class Units(NamedTuple):
         """Return the intercept (q,) at coefficients (q, p) in the user's units."""
         origin_x, origin_y = self.origin()
         return origin_y - coef @ origin_x
+
+    def restored_errors(self, errors):
+        """Return errors of coefficients in the user's units, (q, p)."""
+        with np.errstate(over="ignore"):
+            variance = self.output_variances[:, None] * (errors.variance / self.scale / self.scale)
+        return Errors(self.restored_coef(errors.centre), variance, errors.df)
 
     @property
     def output_variances(self):
