@@ -3,6 +3,7 @@
 from benchmarks import (
     cost,
     cost_of_studies,
+    coverage,
     evidence,
     flawed_sources,
     fresh,
@@ -32,6 +33,7 @@ MODULES = (
     fresh,
     flawed_sources,
     near_interpolation,
+    coverage,
     how_many_rows,
     which_rows,
     misjudged_sources,

@@ -3,6 +3,7 @@
 from .choice.compare import compare, compare_each
 from .choice.comparison import Comparison
 from .core.moments import Moments
+from .estimators.conformal import ConformalRegressor
 from .estimators.h_ensemble import HEnsembleClassifier, HEnsembleRegressor
 from .estimators.l2sp import L2SPRidge
 from .estimators.l2sp_classifier import L2SPClassifier
@@ -24,6 +25,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "ADMM",
     "Comparison",
+    "ConformalRegressor",
     "HEnsembleClassifier",
     "HEnsembleRegressor",
     "L2SPClassifier",

@@ -7,7 +7,7 @@ import numpy as np
 from skt.choice.estimates import by_method, estimate, of_targets, summary
 from skt.choice.hold_out import SOURCE_CALLED_TARGET
 from skt.choice.losses import SourceWeights
-from skt.choice.verdict import VerdictContext, critical_errors, verdict
+from skt.choice.verdict import VerdictContext, critical_errors, verdict, winner
 
 __all__ = ["Comparison"]
 
@@ -61,6 +61,8 @@ class Comparison:
     verdict : str
         One or two sentences: transfer helps, hurts, makes no clear difference (its interval
         within 10 % of the baseline), or there are too few rows, or splits, to tell.
+    winner : str
+        The method to take: the best of those that clearly help, else the baseline.
 
     Notes
     -----
@@ -97,6 +99,7 @@ class Comparison:
             "rows" if tasks[0].members is None else "groups",
         )
         self.verdict = verdict(fitted, losses, self.critical_errors, setting)
+        self.winner = winner(fitted, baseline)
 
     def to_frame(self):
         """Summary as a :class:`pandas.DataFrame`, one row for each method."""

@@ -57,9 +57,7 @@ class TargetTask:
         target, _ = self.domains
         test = self._test_rows(target, rng)
         train = self._train_rows(test)
-        scaler = make_pipeline(
-            SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-        ).fit(self.X[train])
+        scaler = imputed_and_scaled(self.X[train])
         return HoldOut(
             X=scaler.transform(self.X[train]),
             y=self.y[train],
@@ -127,6 +125,12 @@ class TargetTask:
         """What the methods are asked whether they apply to."""
         n_targets = 1 if self.y.ndim == 1 else self.y.shape[1]
         return DataShape(self.X.shape[1], n_targets, len(self.domains[1]), self.target_size)
+
+
+def imputed_and_scaled(X):
+    """Return what fills missing values by medians and standardises, learnt from rows X."""
+    steps = SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    return make_pipeline(*steps).fit(X)
 
 
 def shares(counts, size):

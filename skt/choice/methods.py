@@ -27,7 +27,7 @@ from skt.estimators.uowq import UOWQRegressor
 from skt.estimators.uowq_classifier import UOWQClassifier
 from skt.study.cell import domain_keyword
 
-__all__ = ["METHODS", "Method", "select_methods"]
+__all__ = ["METHODS", "Method", "method_called", "select_methods"]
 
 
 # Registry -----------------------------------------------------------------------------------
@@ -123,12 +123,19 @@ def _chosen(methods, own, registered, kind, tasks):
     return {name: _registered(name, registered, tasks) for name in names}
 
 
-def _registered(name, registered, tasks):
+def method_called(name, kind, task, estimator=None):
+    """Return the estimator that a comparison calls so, with ``estimator`` as it is given there."""
+    registered = {method.name: method for method in METHODS if method.kind == kind.name}
+    own = {} if estimator is None else _ways(*_named(estimator, kind))
+    return own[name] if name in own else _registered(name, registered, [task], "method")
+
+
+def _registered(name, registered, tasks, what="methods"):
     if name not in registered:
-        raise ValueError(f"methods must be among {', '.join(map(repr, registered))}; got {name!r}.")
+        raise ValueError(f"{what} must be among {', '.join(map(repr, registered))}; got {name!r}.")
     unfit = [task for task in tasks if not registered[name].applies(task)]
     if unfit:
-        raise ValueError(f"methods must apply to these data; {name!r} does not ({unfit[0]}).")
+        raise ValueError(f"{what} must apply to these data; {name!r} does not ({unfit[0]}).")
     return registered[name].factory()
 
 

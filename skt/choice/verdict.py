@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from skt.choice.estimates import error_of_ratio, estimate
 
-__all__ = ["LEVEL", "critical_errors", "rows_needed", "verdict"]
+__all__ = ["LEVEL", "critical_errors", "rows_needed", "verdict", "winner"]
 
 # Of the intervals of all methods together.
 LEVEL = 0.95
@@ -61,6 +61,12 @@ def verdict(rows, losses, t, setting):
         doubtful = [row for row in undecided if row["ratio_low"] < 1 - NARROW]
         return f"{_no_difference(best, setting)}{_unclear(doubtful)}{_hurts(harmful)}."
     return _cannot_tell(best, losses, setting)
+
+
+def winner(rows, baseline):
+    """Return the method to take: the best of those that clearly help, else the baseline."""
+    helpful = [row for row in rows if row["ratio_high"] < 1]
+    return min(helpful, key=lambda row: row["difference"])["method"] if helpful else baseline
 
 
 def _is_narrow(row):

@@ -9,20 +9,18 @@ import numpy as np
 
 from skt.cli.errors import InputError, listed
 from skt.cli.numbers import as_numbers
+from skt.cli.recipe import DATE, DURATION, MOSTLY, NUMBER, TEXT, TRUTH, TRUTHS, Column, as_text
 
-__all__ = ["LARGEST", "MOSTLY", "features"]
+__all__ = ["LARGEST", "features"]
 
 # A text column with more different texts is an identifier or prose, not a category.
 MAX_CATEGORIES = 50
-# A text column of which this part or more are numbers is a column of numbers with slips.
-MOSTLY = 0.9
 # Half of the cells or more are numbers: perhaps meant as numbers.
 PARTLY = 0.5
 # Squares of larger numbers overflow.
 LARGEST = 1e100
 # Fewer rows are all different without being identifiers.
 LEAST_ROWS = 20
-TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Columns(NamedTuple):
@@ -30,11 +28,21 @@ class Columns(NamedTuple):
 
     numbers: dict  # name -> floats
     others: dict  # name -> pandas.Series of text or dates
+    recipe: dict  # name -> Column, of the numbers
+    notes: list
+
+
+class Features(NamedTuple):
+    """All usable columns as numbers, and how they came about."""
+
+    table: np.ndarray
+    names: list
+    recipe: list  # of skt.cli.recipe.Column, whose outputs in order are the names
     notes: list
 
 
 def features(frame, labels, options, decimal):
-    """Array of all usable columns, with notes.
+    """Array of all usable columns, with notes and the recipe for further rows.
 
     Parameters
     ----------
@@ -48,9 +56,9 @@ def features(frame, labels, options, decimal):
         Decimal mark of the file.
     """
     frame, notes = _without_row_numbers(frame)
-    numbers, others, more = _by_kind(frame, options, decimal)
+    numbers, others, recipe, more = _by_kind(frame, options, decimal)
     numbers, constant = _varying(numbers)
-    encoded, names, more_text, constant_text = _encoded(others, frame)
+    encoded, names, others_recipe, more_text, constant_text = _encoded(others, frame)
     notes += more
     if constant or constant_text:
         notes.append(f"Note: left out {listed(constant + constant_text)}: constant.")
@@ -59,7 +67,8 @@ def features(frame, labels, options, decimal):
         raise InputError("no feature is left to predict from; the file needs more columns.")
     notes += _note_missing(numbers) + _note_identifiers(numbers) + _note_groups(numbers, labels)
     table = np.column_stack([*numbers.values(), encoded]) if numbers else encoded
-    return table, [*numbers, *names], notes
+    recipe = [recipe[name] for name in numbers] + others_recipe
+    return Features(table, [*numbers, *names], recipe, notes)
 
 
 # Kinds --------------------------------------------------------------------------------------
@@ -96,24 +105,29 @@ def _is_whole_text(column, places):
 
 
 def _by_kind(frame, options, decimal):
-    columns = Columns({}, {}, [])
+    columns = Columns({}, {}, {}, [])
     strange, mixed, marks, said = {}, [], {}, {}
+
+    def add(name, kind, values, decimal=decimal):
+        columns.numbers[name] = values
+        columns.recipe[name] = Column(name, kind, [name], decimal)
+
     for name in frame:
         column = frame[name]
         if column.dtype.kind in "iufb" or _is_nullable_number(column):
-            columns.numbers[name] = _checked(name, column.to_numpy(float, na_value=np.nan))
+            add(name, NUMBER, _checked(name, column.to_numpy(float, na_value=np.nan)))
             continue
         if column.dtype.kind in "mM":
             columns.others[name] = column
             continue
-        text = _as_text(column)
+        text = as_text(column)
         truth = _truth(text)
         if truth is not None:
-            columns.numbers[name] = truth
+            add(name, TRUTH, truth)
             continue
         found = as_numbers(text, decimal, options)
         if found.share >= MOSTLY:
-            columns.numbers[name] = _checked(name, found.values)
+            add(name, NUMBER, _checked(name, found.values), found.decimal)
             if found.strange:
                 strange[name] = found
             if found.signs:
@@ -152,17 +166,13 @@ def _is_nullable_number(column):
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
-def _as_text(column):
-    return column.astype(object).where(column.notna(), "").map(str)
-
-
 def _truth(text):
     """Floats of a column that holds "true" and "false" only; None of any other."""
     low = text.str.strip().str.lower()
     there = low[low != ""]
-    if there.empty or not there.isin(list(TRUTH)).all():
+    if there.empty or not there.isin(list(TRUTHS)).all():
         return None
-    return low.map(TRUTH).to_numpy(float)
+    return low.map(TRUTHS).to_numpy(float)
 
 
 def _checked(name, values):
@@ -180,16 +190,16 @@ def _checked(name, values):
 
 
 def _encoded(others, frame):
-    """Numbers of text and dates by skrub, their names, notes, and columns that are constant."""
+    """Numbers of text and dates by skrub, their names, the recipe, notes, and what is constant."""
     if not others:
-        return np.empty((len(frame), 0)), [], [], []
+        return np.empty((len(frame), 0)), [], [], [], []
     pd, TableVectorizer, OneHotEncoder = _skrub()
     # Lists and the like are spelt out: what skrub cannot read is text.
     table = pd.DataFrame(others)
     constant = [name for name in table if table[name].nunique(dropna=False) < 2]
     table = table.drop(columns=constant)
     if not table.shape[1]:
-        return np.empty((len(frame), 0)), [], [], constant
+        return np.empty((len(frame), 0)), [], [], [], constant
     vectorizer = TableVectorizer(
         cardinality_threshold=MAX_CATEGORIES + 1,
         low_cardinality=OneHotEncoder(drop="first", sparse_output=False, dtype=np.float64),
@@ -201,7 +211,47 @@ def _encoded(others, frame):
     values = encoded.to_numpy(dtype=float)
     varies = np.array([np.unique(column[~np.isnan(column)]).size > 1 for column in values.T], bool)
     names = [name for name, kept in zip(encoded.columns, varies, strict=True) if kept]
-    return values[:, varies], names, _text_notes(kinds, table), constant
+    recipe = _recipe(vectorizer, table, encoded[names])
+    return values[:, varies], names, recipe, _text_notes(kinds, table), constant
+
+
+def _recipe(vectorizer, table, encoded):
+    """Return how each column of text or dates became columns of numbers, in their order."""
+    kind_of = {name: kind for kind, all in vectorizer.kind_to_columns_.items() for name in all}
+    recipe = []
+    for name, made in vectorizer.input_to_outputs_.items():
+        outputs = [each for each in made if each in encoded]
+        if outputs:
+            recipe.append(RECIPES[kind_of[name]](name, outputs, table[name], encoded[outputs],
+                          vectorizer.all_processing_steps_[name]))  # fmt: skip
+    return sorted(recipe, key=lambda column: encoded.columns.get_loc(column.outputs[0]))
+
+
+def _category_recipe(name, outputs, column, encoded, steps):
+    """Return the numbers of each text; they are the same in all of its rows."""
+    first = ~column.duplicated().to_numpy()
+    texts, codes = column[first].tolist(), encoded[first].to_numpy(float).tolist()
+    return Column(name, TEXT, outputs, codes=dict(zip(texts, codes, strict=True)))
+
+
+def _date_recipe(name, outputs, column, encoded, steps):
+    (read,) = (step for step in steps if type(step).__name__ == "ToDatetime")
+    parts = [output[len(name) + 1 :] for output in outputs]
+    return Column(name, DATE, outputs, parts=parts, format=read.format_)
+
+
+def _number_recipe(name, outputs, column, encoded, steps):
+    if column.dtype.kind == "m":
+        return Column(name, DURATION, outputs)
+    # Text that skrub reads as numbers, and we do not.
+    return _category_recipe(name, outputs, column, encoded, steps)
+
+
+RECIPES = {
+    "low_cardinality": _category_recipe,
+    "datetime": _date_recipe,
+    "numeric": _number_recipe,
+}
 
 
 def _skrub():

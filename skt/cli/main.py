@@ -1,4 +1,4 @@
-"""Command line: ``python -m skt compare [data.csv] ...`` and ``python -m skt reproduce NAME``."""
+"""Command line: ``python -m skt compare``, ``fit``, ``predict`` and ``reproduce``."""
 
 import argparse
 import shlex
@@ -10,11 +10,15 @@ import numpy as np
 
 from skt import reproductions
 from skt.choice.compare import compare_each
+from skt.choice.fitted import DEFAULT
 from skt.choice.losses import CLASSIFICATION, REGRESSION
 from skt.choice.methods import METHODS
 from skt.cli.errors import InputError, listed, short
+from skt.cli.fit import fit_table, largest_coverage, sentence
+from skt.cli.model_file import load, save
+from skt.cli.predict import predict_file, write_predictions
 from skt.cli.report import write_report
-from skt.cli.table import Options, diabetes, read_table
+from skt.cli.table import Options, checked_options, diabetes, read_table
 from skt.cli.text import LINE, setting, text_report
 
 PROGRAM = "python -m skt"
@@ -29,6 +33,7 @@ OPTIONS = {
     "target_size": "--target-size",
     "y": "the outcome",
     "methods": "--methods",
+    "method": "--method",
     "estimator": "--estimator",
     "out": "--out",
 }
@@ -95,6 +100,8 @@ def _parser():
     parser = _Parser(prog=PROGRAM, description="Transfer learning on tables.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_compare(commands)
+    _add_fit(commands)
+    _add_predict(commands)
     _add_reproduce(commands)
     return parser
 
@@ -114,17 +121,60 @@ def _add_compare(commands):
     parser.set_defaults(run=_compare)
     _add_data_options(parser.add_argument)
     _add_file_options(parser.add_argument)
+    _add_row_options(parser.add_argument)
     _add_study_options(parser.add_argument)
+
+
+def _add_fit(commands):
+    parser = commands.add_parser(
+        "fit",
+        help="fit a method on a table, for one group, and keep the model in a file",
+        description=(
+            "Fit one method on all rows of a table for one group, and keep it with what was done "
+            "to the columns (needs the extras `table` and `model`)."
+        ),
+        epilog=f"methods: {_methods(REGRESSION)}; for classes: {_methods(CLASSIFICATION)}",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_fit)
+    add = parser.add_argument
+    _add_data_options(add, needs_file=True)
+    _add_file_options(add)
+    add("--drop", action="append", metavar="A,B", help="columns to leave out")
+    _add_task(add)
+    add("--method", default=DEFAULT, metavar="NAME", help=f"default: {DEFAULT}")
+    add("--estimator", metavar="NAME", help="a model of scikit-learn that --method names a way of, "
+        "as `compare --estimator` does")  # fmt: skip
+    add("--no-intervals", action="store_true", help="spare the further fits that intervals of "
+        "predictions need where no closed form gives them")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="FILE", help="the model, e.g. model.skops")
+
+
+def _add_predict(commands):
+    parser = commands.add_parser(
+        "predict",
+        help="predict new rows by a model that `fit` has kept",
+        description="Predict new rows of the group that a model was fitted for.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_predict)
+    add = parser.add_argument
+    add("model", type=Path, help="what `fit --out` wrote")
+    add("file", type=Path, help="CSV or Parquet with the columns that the model was fitted on")
+    _add_file_options(add)
+    add("--interval", type=_share, metavar="C", help="add the ends of intervals that hold a new "
+        "outcome with this probability, e.g. .9")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="FILE", help="predictions, as CSV")
 
 
 def _methods(kind):
     return ", ".join(method.name for method in METHODS if method.kind == kind.name)
 
 
-def _add_data_options(add):
+def _add_data_options(add, *, needs_file=False):
     add(
         "file",
-        nargs="?",
+        nargs=None if needs_file else "?",
         type=Path,
         help="CSV or Parquet, one row per observation (needs the extra `table`)",
     )
@@ -138,7 +188,8 @@ def _add_data_options(add):
     add(
         "--target",
         metavar="LABEL",
-        help="group to predict for, all others are sources; default: each group in turn",
+        help="group to predict for, all others are sources"
+        + ("" if needs_file else "; default: each group in turn"),
     )
 
 
@@ -153,6 +204,9 @@ def _add_file_options(add):
         help="further texts that stand for a missing value, also of the group",
     )
     add("--encoding", metavar="E", help="e.g. latin-1; default: UTF-8, else guessed and said")
+
+
+def _add_row_options(add):
     add("--drop", action="append", metavar="A,B", help="columns to leave out")
     add(
         "--split-by",
@@ -161,7 +215,7 @@ def _add_file_options(add):
     )
 
 
-def _add_study_options(add):
+def _add_task(add):
     add(
         "--task",
         choices=["auto", REGRESSION.name, CLASSIFICATION.name],
@@ -169,6 +223,10 @@ def _add_study_options(add):
         help="whether the outcome is numbers or classes; default: classes if it is text, true or "
         "false, or two numbers",
     )
+
+
+def _add_study_options(add):
+    _add_task(add)
     add("--methods", metavar="A,B", help="names separated by commas; default: all that apply")
     add(
         "--estimator",
@@ -229,6 +287,16 @@ def _at_least(smallest):
     return number
 
 
+def _share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
+    return value
+
+
 def _jobs(text):
     if not text.lstrip("-").isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a whole number other than 0, not {text!r}")
@@ -249,8 +317,58 @@ def _compare(args, command):
     later = _note_sources_only(comparison, table, args.target)
     _say_lines([*later, setting(comparison)])
     _say(f"\n{text_report(comparison)}")
+    if args.file is not None:
+        _say(f"\nTo fit {comparison.winner} and keep it:\n\n    {_line_to_fit(comparison, args)}\n")
     if args.out is not None:
         _write(comparison, args.out, table.notes + later, command)
+
+
+def _line_to_fit(comparison, args):
+    """Return the command that fits the winner on the same table, read the same way."""
+    one = args.target if args.target is not None else comparison.targets[0]
+    words = ["python", "-m", "skt", "fit", str(args.file)]
+    for column in args.target_column:
+        words += ["--target-column", column]
+    words += ["--domain-column", args.domain_column, "--target", one]
+    for name in ("sep", "decimal", "thousands", "na_values", "encoding", "drop", "estimator"):
+        given = getattr(args, name)
+        for value in given if isinstance(given, list) else filter(None, [given]):
+            words += [f"--{name.replace('_', '-')}", value]
+    if args.split_by is not None:
+        words += ["--drop", args.split_by]
+    if args.task != "auto":
+        words += ["--task", args.task]
+    return shlex.join([*words, "--method", comparison.winner, "--out", "model.skops"])
+
+
+def _fit(args, command):
+    options = _file_options(args)
+    table = read_table(args.file, args.target_column, args.domain_column, args.task, options)
+    _say_lines(table.notes)
+    kept, notes = fit_table(
+        table,
+        args.target,
+        args.target_column,
+        args.domain_column,
+        options,
+        method=args.method,
+        estimator=args.estimator,
+        task=args.task,
+        intervals=not args.no_intervals,
+    )
+    save(kept, args.out)
+    words = ["python", "-m", "skt", "predict", str(args.out), "new.csv", "--out", "predictions.csv"]
+    line = shlex.join([*words, *(["--interval", ".9"] if largest_coverage(kept) >= 0.9 else [])])
+    _say_lines([*notes, sentence(kept)])
+    _say(f"Wrote {args.out}. To predict new rows:\n\n    {line}\n")
+
+
+def _predict(args, command):
+    options = checked_options(_file_options(args))
+    table, notes = predict_file(load(args.model), args.file, options, args.interval)
+    _say_lines(notes)
+    write_predictions(table, args.out)
+    _say(f"Wrote {len(table)} predictions to {args.out}")
 
 
 def _table(args):
@@ -270,8 +388,8 @@ def _file_options(args):
         thousands=args.thousands,
         na_values=_parts(args.na_values),
         encoding=args.encoding,
-        drop=_parts(args.drop),
-        split_by=args.split_by,
+        drop=_parts(getattr(args, "drop", None)),
+        split_by=getattr(args, "split_by", None),
     )
 
 

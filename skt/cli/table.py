@@ -12,7 +12,7 @@ from skt.cli.groups import group_labels, label_notes, lost_groups
 from skt.cli.numbers import COMMA, DOT, decimal_of
 from skt.cli.outcome import outcome
 
-__all__ = ["InputError", "Options", "Table", "diabetes", "read_table"]
+__all__ = ["InputError", "Options", "Table", "checked_options", "diabetes", "read_table"]
 
 # Rows from which the decimal mark is guessed.
 SAMPLE = 2000
@@ -23,7 +23,8 @@ class Table:
     """Numeric features, outcomes and the domain of each row, with notes on how they came about.
 
     ``members`` has the value of the column `split_by` for each row, None without one;
-    ``feature_names`` has the name of each column of ``X``.
+    ``feature_names`` has the name of each column of ``X``, ``recipe`` how each column of the file
+    became some of these, and ``file_columns`` all columns of the file.
     """
 
     X: np.ndarray
@@ -32,6 +33,8 @@ class Table:
     notes: list = field(default_factory=list)
     members: np.ndarray | None = None
     feature_names: list = field(default_factory=list)
+    recipe: list = field(default_factory=list)
+    file_columns: list = field(default_factory=list)
 
 
 def diabetes():
@@ -71,11 +74,12 @@ def read_table(path, target_columns, domain_column, task="auto", options=None):
     Table
         With one note for each thing that was guessed or done.
     """
-    options = _checked(options or Options())
+    options = checked_options(options or Options())
     _need_pandas()
     frame, guesses, sep = read_file(path, options)
     target_columns = target_columns and [name.strip() for name in target_columns]
     _check_columns(list(frame.columns), target_columns, domain_column, options)
+    file_columns = list(frame.columns)
     frame = frame.drop(columns=list(options.drop))
     decimal, decimal_guess = _decimal(frame, domain_column, options, sep)
     notes = _guess_note([*guesses, *decimal_guess])
@@ -83,7 +87,7 @@ def read_table(path, target_columns, domain_column, task="auto", options=None):
     found = outcome(frame[target_columns], task, options, decimal)
     kept, dropped = _complete(found, labels, members, target_columns, domain_column, options)
     roles = [*target_columns, domain_column, *filter(None, [options.split_by])]
-    X, names, remarks = features(
+    X, names, recipe, remarks = features(
         frame.drop(columns=dict.fromkeys(roles))[kept], labels[kept], options, decimal
     )
     notes += [*label_remarks, *dropped, *label_notes(labels[kept], domain_column)]
@@ -95,7 +99,8 @@ def read_table(path, target_columns, domain_column, task="auto", options=None):
             f"Note: rows with the same {options.split_by} ({len(np.unique(members))} values) are "
             "never separated by a split, and errors count these values instead of rows."
         )
-    return Table(X, y, labels[kept], [*notes, *found.notes, *remarks], members, names)
+    notes = [*notes, *found.notes, *remarks]
+    return Table(X, y, labels[kept], notes, members, names, recipe, file_columns)
 
 
 def _need_pandas():
@@ -111,7 +116,8 @@ def _need_pandas():
 # Options ------------------------------------------------------------------------------------
 
 
-def _checked(options):
+def checked_options(options):
+    """Return the options, if they can be meant."""
     for name in ("decimal", "thousands"):
         value = getattr(options, name)
         if value is not None and len(value) != 1:

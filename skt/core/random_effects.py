@@ -87,6 +87,13 @@ class Domains(NamedTuple):
         parts = self.U[:, :r], self.s[:r], self.B[:r], self.fit[:r], self.rss[:1]
         return Domains(self.n[:1], self.first[:1], *parts, self.basis, self.n_features)
 
+    @property
+    def sources(self) -> "Domains":
+        """The sources without their target."""
+        r = self.lengths[0]
+        parts = self.U[:, r:], self.s[r:], self.B[r:], self.fit[r:], self.rss[1:]
+        return Domains(self.n[1:], self.first[1:] - r, *parts, self.basis, self.n_features)
+
     def turned(self, turn: Array, total: Array) -> "Domains":
         """Return the domains with outputs multiplied by ``turn``; ``total`` (K+1,) is ||Y||^2."""
         return _explained(self._replace(B=self.B @ turn), total)
@@ -112,6 +119,11 @@ class Effects(NamedTuple):
     def common(self) -> float:
         """Variance of the offset of the target from what its sources have in common."""
         return float(self.own[0])
+
+    @property
+    def of_sources(self) -> "Effects":
+        """The parameters of the sources without their target."""
+        return Effects(self.prior, self.own[1:], self.scale[1:], self.noise[1:])
 
 
 def vector(effects: Effects) -> Array:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skt.core import (
+    coef_intervals,
     discrepancy,
     least_squares,
     random_effects,
@@ -32,6 +33,7 @@ from skt.core import (
     variance_search,
 )
 from skt.core._typing import Array
+from skt.core.coef_intervals import Errors
 
 # Stands for no penalty: columns have unit variance, so that it moves nothing that the data
 # determine, and leaves at zero what they do not.
@@ -106,7 +108,10 @@ class Combination(NamedTuple):
     penalty: float  # total ridge penalty of the target part, n_0 * alpha
     level: random_intercept.Level
     search: variance_search.Search = variance_search.Search(0.0, 1, True)
-    ridge: Array | None = None  # (n_rows, q) residuals of rows left out, of a ridge fit
+    # (n_rows, q) residuals of rows left out, where the covariance does not tell them.
+    left_out: Array | None = None
+    # (p,) what a bias that sources share may add to the variances of coefficients.
+    bias: Array | None = None
 
 
 def n_parameters(Sxx: Array) -> int:
@@ -141,9 +146,11 @@ def matrix_combination(problem: Problem, *, alpha: float | None, guard: bool) ->
     noise = prior = None
     # Sources tell the noise better than residuals do, but a given penalty is in units of it.
     if K == 0 or (penalty is not None and is_overdetermined(problem)):
-        noise = noise_levels(problem.rows, domains)[0]
+        noise, df = noise_levels(problem.rows, domains)
         prior = None if penalty is None else penalty / noise[0]
     models = variance_search.fit_models(domains, noise=noise, prior=prior)
+    if noise is not None:
+        models = [m._replace(search=m.search._replace(noise_df=df)) for m in models]
     combined = mixture(problem, models, penalty)
     if not guard or K == 0:
         return combined
@@ -174,7 +181,7 @@ def unless_refused(problem: Problem, combined: Combination, alone: Combination) 
     The part is ``safeguard.evidence_weight``. It takes no model of how domains differ to see this,
     only target rows; where they speak for the combination nothing changes.
     """
-    residuals = (loo_residuals_of(problem, fit) for fit in (combined, alone))
+    residuals = [loo_residuals_of(problem, fit) for fit in (combined, alone)]
     loss, loss_alone = (np.mean(e**2, axis=1) for e in residuals)
     gain, error = safeguard.log_gain(loss, loss_alone, problem.weight)
     part = 1 - safeguard.evidence_weight(gain, error, problem.n[0])
@@ -192,13 +199,15 @@ def unless_refused(problem: Problem, combined: Combination, alone: Combination) 
         shares=shares,
         risk=part * combined.risk + (1 - part) * combined.target_risk,
         level=level,
+        left_out=part * residuals[0] + (1 - part) * residuals[1],
+        bias=None if combined.bias is None else part**2 * combined.bias,
     )
 
 
 def loo_residuals_of(problem: Problem, fit: Combination) -> Array:
     """Return the residual of every target row left out, at the variances of the fit, (n_0, q)."""
-    if fit.ridge is not None:
-        return fit.ridge
+    if fit.left_out is not None:
+        return fit.left_out
     h = leverage(problem, fit.covariance, fit.noise, fit.level.weight)
     h = h * np.minimum(problem.weight, 1.0)  # one copy, or the whole of a lighter row
     residual = problem.Y - problem.X @ fit.coef - fit.level.shift
@@ -260,7 +269,9 @@ def mixture(
         search._replace(
             n_iter=sum(fit.search.n_iter for fit in fits),
             converged=all(fit.search.converged for fit in fits),
+            noise_df=float(weight @ [fit.search.noise_df for fit in fits]),
         ),
+        bias=mean("bias"),
     )
 
 
@@ -291,6 +302,7 @@ def effects_combination(
         penalty,
         level,
         model.search,
+        bias=coef_intervals.bias_variance(domains, effects) if domains.sizes[0] else None,
     )
 
 
@@ -340,6 +352,25 @@ def excess_risk(
     slack = np.maximum(1 - h, 1 / (1 + problem.n[0]))
     error = noise * ((ratio - h) / slack**2 + h / slack)
     return float(np.average(error, weights=problem.weight))
+
+
+# --- intervals ----------------------------------------------------------------------------
+
+
+def coefficient_errors(name: str, problem: Problem, fit: Combination) -> Errors | None:
+    """Return coefficients and variances for intervals, None where none are known.
+
+    A ridge of the target alone is biased by what no row tells: least squares takes its place where
+    rows are enough. Scalar weights have no bound of what they borrow wrongly, and take it too.
+    """
+    if name == "matrix":
+        bias = 0.0 if fit.bias is None else fit.bias
+        df = float(np.clip(fit.search.noise_df, 1.0, 1e6))
+        return Errors(fit.coef, np.diag(fit.covariance) + bias, df)
+    own = coef_intervals.least_squares_errors(problem.domains, n_parameters(problem.Sxx))
+    if own is not None or name != "ridge":
+        return own
+    return Errors(fit.coef, np.diag(fit.covariance), max(float(problem.rows[0]) - 1, 1.0))
 
 
 # --- target alone -------------------------------------------------------------------------
@@ -410,5 +441,5 @@ def ridge_combination(problem: Problem, *, alpha: float | None) -> Combination:
         risk,
         penalty,
         random_intercept.own_level(problem.Syy.shape[1]),
-        ridge=path.loo_residuals[path.best],
+        left_out=path.loo_residuals[path.best],
     )

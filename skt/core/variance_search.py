@@ -56,6 +56,7 @@ class Search(NamedTuple):
     evidence: float  # logarithm of the marginal likelihood, up to a constant (Laplace)
     n_iter: int
     converged: bool
+    noise_df: float = np.inf  # Satterthwaite's, of the target's noise variance
 
 
 class Model(NamedTuple):
@@ -84,7 +85,7 @@ def fit_effects(
         ends = [newton(at, x, space.bounds, tolerance=ROUGH)[0] for x in starts]
         starts = [min(ends, key=lambda point: point.value).x]
     end, n_iter, converged = newton(at, starts[0], space.bounds, tolerance=TOLERANCE)
-    return Model(end.effects, Search(end.evidence, n_iter, converged))
+    return Model(end.effects, Search(end.evidence, n_iter, converged, end.noise_df))
 
 
 def fit_models(
@@ -223,6 +224,16 @@ class _Point:
     def evidence(self) -> float:
         """Laplace's approximation of the logarithm of the marginal likelihood."""
         return -self.value - self.information.log_determinant(self.space.free) / 2
+
+    @property
+    def noise_df(self) -> float:
+        """Degrees of freedom of the target's noise, ``2 / Var(log v_0)`` by the information."""
+        place = self.space.noise.start
+        if not self.space.free[place]:
+            return np.inf
+        here = int(np.sum(self.space.free[:place]))
+        e, Q = np.linalg.eigh(self.information)
+        return 2 / float(Q[here] ** 2 @ (1 / np.maximum(e, 1e-6)))
 
 
 # Priors ------------------------------------------------------------------------------------------

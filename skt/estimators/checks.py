@@ -23,6 +23,12 @@ FAMILY = [StrOptions({"auto", *FAMILIES})]
 DISCREPANCY = [StrOptions({"eb", "plugin"}), "array-like"]
 
 
+def check_coverage(coverage):
+    """Refuse what is no probability."""
+    if not (isinstance(coverage, Real) and 0 < coverage < 1):
+        raise ValueError(f"coverage must be a number between 0 and 1; got {coverage!r}.")
+
+
 def is_auto(value):
     """Whether a value is the word "auto"."""
     return isinstance(value, str) and value == "auto"

@@ -68,6 +68,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
     loo_error_, risk_, target_risk_, transfer_gain_ : float
         Leave-one-out error; excess mean squared errors, in squared units of y, with the sources and
         by the target alone; ``1 - risk_ / target_risk_``. NaN if source-only.
+    left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
+        Of every target row of positive weight, left out at the penalties of the fit.
     stacking_weight_ : float
         Part of the joint fit in ``coef_``, the rest being target-only ridge; 1 unless stacked.
     method_, n_iter_ : str and int
@@ -193,7 +195,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         surface = l2sp_surface.loo_surface(rows, paths, alphas, taus)
         parts = l2sp_surface.deal(problem.X, problem.Y)
         chosen, errors = l2sp_surface.choose_by_loo(surface, rows, paths, alignment, total, parts)
-        return _Fit("loo", units, chosen, alphas, surface.null, taus, errors.T)
+        left = l2sp.residuals_of_chosen(rows, chosen)
+        return _Fit("loo", units, chosen, alphas, surface.null, taus, errors.T, left_out=left)
 
     def _source_penalties(self, paths, own, alignment, total):
         """Return the penalties of the sources to look at, (T, K)."""
@@ -219,7 +222,7 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
             chosen, loo = l2sp.stack(chosen, loo, rows, alphas, white)
         chosen = chosen._replace(error=l2sp.mean_square(rows, loo @ back))
         doubts = likelihood_not_maximised(chosen, "; method='loo' does without the likelihood")
-        return _Fit(method, units, chosen, alphas, curve, doubts=doubts)
+        return _Fit(method, units, chosen, alphas, curve, left_out=loo @ back, doubts=doubts)
 
     def _store(self, fit, data):
         """Set attributes, in the user's units and shapes."""
@@ -240,8 +243,9 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         nothing = chosen.target_risk == 0
         self.transfer_gain_ = 0.0 if nothing else 1 - chosen.risk / chosen.target_risk
         self.stacking_weight_, self.n_iter_ = chosen.weight, chosen.n_iter
-        surface = {"source_alphas_": fit.source_alphas, "loo_surface_": fit.surface}
-        for name, value in surface.items():
+        left = fit.left_out[:, 0] if data.one_output and fit.left_out is not None else fit.left_out
+        some = {"source_alphas_": fit.source_alphas, "loo_surface_": fit.surface}
+        for name, value in {**some, "left_out_residuals_": left}.items():
             vars(self).pop(name, None)  # of an earlier fit
             if value is not None:
                 setattr(self, name, value)
@@ -261,6 +265,7 @@ class _Fit(NamedTuple):
     curve: np.ndarray  # (n_alphas,) of the target alone, in the user's units
     source_alphas: np.ndarray | None = None
     surface: np.ndarray | None = None
+    left_out: np.ndarray | None = None  # (n_rows, q) residuals, in the user's units
     doubts: tuple = ()
 
 

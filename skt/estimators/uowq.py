@@ -4,19 +4,23 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from skt._sklearn import StrOptions
+from skt.core import coef_intervals
 from skt.core.allocation import effective_parts
 from skt.core.uowq import (
     Combination,
     alone_combination,
+    coefficient_errors,
+    loo_residuals_of,
     matrix_combination,
     n_parameters,
     source_only_combination,
 )
 from skt.core.uowq_scalar import scalar_combination
 from skt.estimators.base import LinearPrediction, TransferEstimator, small_blas
-from skt.estimators.checks import AUTO, NONNEGATIVE, given_weights, is_auto
+from skt.estimators.checks import AUTO, NONNEGATIVE, check_coverage, given_weights, is_auto
 from skt.estimators.docstrings import documents_rows
 from skt.estimators.messages import likelihood_not_maximised, slopes_from_sources, warn
 from skt.sources.units import Fitted, Units
@@ -83,6 +87,9 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         and ``1 - risk_ / target_risk_``.
     coef_covariance_, noise_variance_ : ndarray of shape (n_targets, ...)
         Mean squared error matrix of ``coef_`` given the weights, and residual variance.
+    left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
+        Of every target row of positive weight, left out at the variances of the fit; only where
+        ``combination_`` is "matrix" or "ridge".
     alpha_, n_iter_, combination_ : float, int and str
         Penalty; steps of the likelihood; what ``combination`` came to, "ridge" without sources.
 
@@ -178,6 +185,42 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         own = self.noise_variance_ * (1 + self._level_weight / self.n_target_samples_)
         return mean, np.sqrt(spread + own)
 
+    def coef_interval(self, coverage=0.95):
+        """Return intervals that hold the target's coefficients.
+
+        With sources they are about ``coef_``: by its posterior covariance, what a bias that sources
+        share may add (docs/intervals.md), and Student's t for the noise. Where sources are refused
+        they become the target's. Without sources, and with scalar weights, they are Student's of
+        least squares on the target's rows, about its coefficients, not about those of a ridge; with
+        too few rows for it, those of the posterior.
+
+        Parameters
+        ----------
+        coverage : float, default=0.95
+            Share of coefficients inside, on average over coefficients.
+
+        Returns
+        -------
+        ndarray of shape (n_features, 2) or (n_targets, n_features, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        ValueError
+            Where none are known: scalar weights, or one or two rows, with too few target rows for
+            least squares.
+        """
+        check_is_fitted(self)
+        check_coverage(coverage)
+        if self._errors is None:
+            raise ValueError(
+                f"coef_interval knows no errors of combination_={self.combination_!r} with so few "
+                f"target rows ({self.n_target_samples_:g}); give more rows than features, or leave "
+                "combination='auto'."
+            )
+        ends = coef_intervals.ends(self._errors, coverage)
+        return ends[0] if np.ndim(self.intercept_) == 0 else ends
+
     def _check_together(self):
         if self.constraints is not None and not (
             isinstance(self.weights, str) and self.weights == "eb"
@@ -206,11 +249,13 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         with small_blas(self.n_features_in_):
             units, problem = units.with_white_noise(units.problem(data), data)
             name, combined = self._combine(problem, weights)
+            left_out = units.restored_outputs(_left_out(name, problem, combined))
+            errors = coefficient_errors(name, problem, combined)
         doubts = likelihood_not_maximised(combined.search)
         if name == "source-only":
             because = "fewer than three rows, or no feature varies"
             doubts.append(slopes_from_sources(len(problem.X), because, FROM_SOURCES))
-        return _Fit(name, combined, units.restore(combined), doubts)
+        return _Fit(name, combined, units.restore(combined), left_out, errors, units, doubts)
 
     def _combine(self, problem, weights):
         """Choose the combination; the rule is in the docstring of the class."""
@@ -258,6 +303,10 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         )
         self.alpha_ = combined.penalty / fitted.target.weight
         self.n_iter_ = combined.search.n_iter
+        vars(self).pop("left_out_residuals_", None)  # of an earlier fit
+        if fit.left_out is not None:
+            self.left_out_residuals_ = fit.left_out[:, 0] if data.one_output else fit.left_out
+        self._errors = None if fit.errors is None else fit.units.restored_errors(fit.errors)
         self._target_mean = fitted.target.mean_X
         self._level_weight = combined.level.weight if self.fit_intercept else 0.0
         return self
@@ -275,4 +324,12 @@ class _Fit(NamedTuple):
     name: str
     combined: Combination
     fitted: Fitted  # in the user's units
+    left_out: np.ndarray | None  # (n_rows, q) residuals, in the user's units
+    errors: coef_intervals.Errors | None  # in the units of the computation
+    units: Units
     doubts: list
+
+
+def _left_out(name, problem, combined):
+    """Return residuals of target rows left out, None where no closed form gives them."""
+    return loo_residuals_of(problem, combined) if name in ("matrix", "ridge") else None

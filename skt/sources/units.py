@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skt.core.coef_intervals import Errors
 from skt.core.moments import Moments, rescaled
 from skt.core.uowq import Problem
 from skt.core.white_noise import white_turn
@@ -170,6 +171,10 @@ class Units(NamedTuple):
         back = np.linalg.inv(self.turn)
         return np.swapaxes(W @ back, -1, -2) / self.scale
 
+    def restored_outputs(self, Y):
+        """Return outputs (n, q) without their origin, such as residuals, in the user's units."""
+        return None if Y is None else Y @ np.linalg.inv(self.turn)
+
     def intercept_of(self, coef, shift=None):
         """Return the intercept (q,) at coefficients (q, p) in the user's units.
 
@@ -178,6 +183,12 @@ class Units(NamedTuple):
         origin_x, origin_y = self.origin()
         intercept = origin_y - coef @ origin_x
         return intercept if shift is None else intercept + shift @ np.linalg.inv(self.turn)
+
+    def restored_errors(self, errors):
+        """Return errors of coefficients in the user's units, (q, p)."""
+        with np.errstate(over="ignore"):
+            variance = self.output_variances[:, None] * (errors.variance / self.scale / self.scale)
+        return Errors(self.restored_coef(errors.centre), variance, errors.df)
 
     @property
     def output_variances(self):
