@@ -1,19 +1,13 @@
 """Estimators that a comparison holds the suite against."""
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    RegressorMixin,
-    clone,
-)
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.metaestimators import available_if
 
-from skt.choice.losses import LEAST_PROBABILITY
-from skt.model_selection.folds import stratified_folds
+from skt.model_selection.alone import ValidatedLogistic
 from skt.sources.labels import split_domains
+
+__all__ = ["FitOn", "SourceResidual", "ValidatedLogistic"]
 
 # Baselines ----------------------------------------------------------------------------------
 
@@ -76,46 +70,6 @@ class SourceResidual(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def predict(self, X):
         """Sum of both stages."""
         return self.source_.predict(X) + self.residual_.predict(X)
-
-
-class ValidatedLogistic(ClassifierMixin, BaseEstimator):
-    """Logistic regression whose penalty has the least weighted log loss in five folds.
-
-    Folds are fewer where the rarest class has fewer rows; classes of one row are never left out.
-    Where no two classes have two rows there is nothing to validate on, and C is 1.
-    """
-
-    def fit(self, X, y, sample_weight=None):
-        """Choose C and fit."""
-        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
-        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
-        folds = stratified_folds(5, y)
-        losses = [self._validated(C, X, y, weight, folds) for C in self.CS] if folds else []
-        self.C_ = self.CS[np.argmin(losses)] if folds else 1.0
-        self.model_ = self._model(self.C_).fit(X, y, weight)
-        self.classes_ = self.model_.classes_
-        return self
-
-    def predict(self, X):
-        """Most probable classes."""
-        return self.model_.predict(X)
-
-    def predict_proba(self, X):
-        """Probabilities of the classes."""
-        return self.model_.predict_proba(X)
-
-    CS = np.geomspace(1e-3, 1e3, 7)
-
-    def _model(self, C):
-        return LogisticRegression(C=C, max_iter=1000)
-
-    def _validated(self, C, X, y, weight, folds):
-        loss = 0.0
-        for train, test in folds:
-            model = self._model(C).fit(X[train], y[train], weight[train])
-            of_row = model.predict_proba(X[test])[y[test, None] == model.classes_]
-            loss -= weight[test] @ np.log(np.maximum(of_row, LEAST_PROBABILITY))
-        return loss
 
 
 def _rows_of(which, sample_domain, n_samples):
