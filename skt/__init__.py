@@ -13,7 +13,7 @@ from .estimators.reduced_rank import ReducedRankRegressor
 from .estimators.smart import ADMM, SMARTRegressor
 from .estimators.source_sampled import SourceSampled
 from .estimators.source_weighted import SourceWeighted
-from .estimators.transfer import TransferRegressor
+from .estimators.transfer import TransferClassifier, TransferRegressor
 from .estimators.uowq import UOWQRegressor
 from .estimators.uowq_classifier import UOWQClassifier
 from .estimators.uowq_poisson import UOWQPoissonRegressor
@@ -39,6 +39,7 @@ __all__ = [
     "SourceSampled",
     "SourceWeighted",
     "TargetCV",
+    "TransferClassifier",
     "TransferRegressor",
     "UOWQClassifier",
     "UOWQMultiTaskClassifier",

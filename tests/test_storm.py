@@ -82,6 +82,8 @@ REGRESSORS = {
     "UOWQRegressor": lambda: skt.UOWQRegressor(),
     "UOWQRegressor ridge": lambda: skt.UOWQRegressor(alpha=1.0),
     "L2SPRidge": lambda: skt.L2SPRidge(),
+    "TransferRegressor": lambda: skt.TransferRegressor(n_rehearsals=2, cv=2),
+    "TransferRegressor full": lambda: skt.TransferRegressor(mode="full", n_rehearsals=1, cv=2),
     "ReducedRankRegressor": lambda: skt.ReducedRankRegressor(),
     "ReducedRankRegressor units": lambda: skt.ReducedRankRegressor(alpha=1e8, scale=False),
     "SMARTRegressor": lambda: skt.SMARTRegressor(),
@@ -103,6 +105,7 @@ REGRESSORS = {
 }
 CLASSIFIERS = {
     "L2SPClassifier": lambda: skt.L2SPClassifier(),
+    "TransferClassifier": lambda: skt.TransferClassifier(n_rehearsals=2, cv=2),
     "SourceWeighted logistic": lambda: skt.SourceWeighted(LogisticRegression()),
     "SourceWeighted tree": lambda: skt.SourceWeighted(DecisionTreeClassifier(random_state=0)),
     "SourceSampled logistic": lambda: skt.SourceSampled(
@@ -110,7 +113,7 @@ CLASSIFIERS = {
     ),
 }
 # Estimators whose statistics another part of the suite answers for.
-TAKES_WEIGHT = ("Source", "UOWQ", "L2SP")
+TAKES_WEIGHT = ("Source", "UOWQ", "L2SP", "Transfer")
 # Sources as coefficients: exact, opposite, of another size, none at all.
 MODELS = {"exact": 1.0, "opposite": -1.0, "large": 1e6, "zero": 0.0}
 

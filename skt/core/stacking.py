@@ -20,7 +20,7 @@ from skt.core._typing import Array
 
 # Steps of the weights of probabilities, which are far from linear in nothing: EM converges slowly
 # only where the objective is flat.
-MOST_STEPS = 500
+EM_STEPS = 500
 TOL_OF_WEIGHTS = 1e-7
 
 
@@ -40,7 +40,7 @@ def squared_objective(w: Array, G: Array, shrinkage: float) -> float:
     return float(w @ G @ w + pull * np.sum((w - 1 / len(w)) ** 2))
 
 
-def stack(G: Array, shrinkage: float) -> Array:
+def mean_weights(G: Array, shrinkage: float) -> Array:
     """Minimise `squared_objective` over the simplex, exactly.
 
     On the simplex ``||w - 1/m||^2`` is ``w'w - 1/m``, so that the objective is ``||A w||^2`` with
@@ -62,7 +62,7 @@ def log_objective(w: Array, P: Array, weight: Array, prior: float) -> float:
     return float(-weight @ np.log(P @ w) - prior / len(w) * np.sum(np.log(w)))
 
 
-def stack_probabilities(P: Array, weight: Array, prior: float) -> Array:
+def probability_weights(P: Array, weight: Array, prior: float) -> Array:
     """Minimise `log_objective` over the simplex, by EM.
 
     The prior is Dirichlet's, with as many rows' worth of evidence as ``prior`` for equal weights.
@@ -70,7 +70,7 @@ def stack_probabilities(P: Array, weight: Array, prior: float) -> Array:
     m = P.shape[1]
     w = np.full(m, 1 / m)
     total = np.sum(weight) + prior
-    for _ in range(MOST_STEPS):
+    for _ in range(EM_STEPS):
         parts = P * w
         told = (weight / np.sum(parts, axis=1)) @ parts
         new = (told + prior / m) / total

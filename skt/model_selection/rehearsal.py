@@ -9,6 +9,7 @@ that the others are compared with.
 """
 
 import numbers
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
-from skt._sklearn import num_samples, safe_indexing
+from skt._sklearn import num_samples
 from skt.model_selection.alone import LEAST_PROBABILITY, target_alone
 from skt.model_selection.folds import copies_of, folds_alike
 from skt.model_selection.target_cv import TargetCV
@@ -59,6 +60,11 @@ class Part(NamedTuple):
     def losses(self):
         """Return the loss of each row by candidate, dict of (n,)."""
         return {name: row_losses(self.y, P) for name, P in self.predictions.items()}
+
+    def of_class(self, names):
+        """Return the probabilities of the class that each row has, (n, len(names))."""
+        rows = np.arange(len(self.y))
+        return np.column_stack([self.predictions[name][rows, self.y] for name in names])
 
     def mean_losses(self):
         """Return the mean loss by candidate."""
@@ -186,7 +192,7 @@ def rehearse(
     >>> for row in told.summary:
     ...     print(f"{row['candidate']}: {row['ratio']:.2f}, harm in {row['harm']:.0%}")
     target alone: 1.00, harm in 0%
-    UOWQ: 0.58, harm in 0%
+    UOWQ: 0.48, harm in 0%
     """
     candidates = _checked_candidates(candidates)
     if target is not None:
@@ -304,8 +310,9 @@ def predicted(candidates, train, test, name, classes=None):
     predictions, failures = {}, {}
     for candidate, estimator in candidates.items():
         try:
-            fitted = fit_candidate(estimator, train)
-            predictions[candidate] = predictions_of(fitted, test.X, classes)
+            with warnings.catch_warnings(action="ignore"):  # the fit to all rows says it once
+                fitted = fit_candidate(estimator, train)
+                predictions[candidate] = predictions_of(fitted, test.X, classes)
         except (ValueError, np.linalg.LinAlgError) as error:
             if candidate == ALONE:
                 raise
