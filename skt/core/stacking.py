@@ -35,8 +35,12 @@ def joined(products: Array, counts: Array) -> Array:
 
 
 def squared_objective(w: Array, G: Array, shrinkage: float) -> float:
-    """Return ``w'Gw + shrinkage ||w - 1/m||^2 mean(diag G)``."""
-    pull = shrinkage * np.trace(G) / len(w)
+    """Return ``w'Gw + shrinkage ||w - 1/m||^2 min(diag G)``.
+
+    The unit is the loss of the best fit: a fit that is wildly wrong must not draw weight to itself
+    through the mean loss.
+    """
+    pull = shrinkage * np.min(np.diag(G))
     return float(w @ G @ w + pull * np.sum((w - 1 / len(w)) ** 2))
 
 
@@ -48,9 +52,11 @@ def mean_weights(G: Array, shrinkage: float) -> Array:
     its sum.
     """
     m = len(G)
-    size = np.trace(G) / m
-    if not size > 0:
-        return np.full(m, 1 / m)
+    losses = np.diag(G)
+    size = np.min(losses)
+    if not size > 0:  # exact fits share all
+        exact = (losses <= 0).astype(float)
+        return exact / exact.sum()
     e, U = np.linalg.eigh(G / size + shrinkage * np.eye(m))
     root = (U * np.sqrt(np.maximum(e, 0.0))) @ U.T
     u, _ = nnls(np.vstack([root, np.ones(m)]), np.append(np.zeros(m), 1.0), maxiter=100 * m)

@@ -6,10 +6,11 @@ target, anything else a source.
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_classifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
 
+from skt.core.group_ridge import fit_groups, group_moments
 from skt.estimators.l2sp import L2SPRidge
 from skt.estimators.uowq import UOWQRegressor
 from skt.estimators.uowq_classifier import UOWQClassifier
@@ -111,6 +112,25 @@ class GroupIntercepts(Member):
         return np.hstack([X, np.tile(np.eye(self._n_groups)[0], (len(X), 1))])
 
 
+class GroupRidge(RegressorMixin, BaseEstimator):
+    """Slopes and levels with a common part and a part of each domain: `skt.core.group_ridge`."""
+
+    def fit(self, X, y, sample_domain=None, sample_weight=None):
+        """Fit the target's coefficients."""
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        codes, self._mean = domain_codes(sample_domain, len(X)), np.average(y, weights=weight)
+        groups = [
+            group_moments(X[codes == g], y[codes == g] - self._mean, weight[codes == g])
+            for g in range(codes.max() + 1)
+        ]
+        self.fit_ = fit_groups(groups)
+        return self
+
+    def predict(self, X):
+        """Predict rows of the target."""
+        return X @ self.fit_.coef[:-1] + self.fit_.coef[-1] + self._mean
+
+
 class GroupCategory(Member):
     """Fitted on the rows of all domains, with the domain as a category, the first column."""
 
@@ -146,6 +166,7 @@ def linear_members(classes):
         return {"pooled": GroupIntercepts(ValidatedLogistic()), "UOWQ": UOWQClassifier()}
     return {
         "pooled": GroupIntercepts(RidgeCV(PENALTIES)),
+        "group by feature": GroupRidge(),
         "UOWQ": UOWQRegressor(),
         "L2-SP": L2SPRidge(),
     }

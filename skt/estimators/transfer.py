@@ -189,7 +189,7 @@ class TransferRegressor(RegressorMixin, _Transfer):
 
         sum_j c_j ||E_j w||^2 / n_j + shrinkage ||w - 1/m||^2
 
-    where rehearsals count as 30 rows of the target together, and left-out rows as one each. Then
+    where rehearsals count as 200 rows of the target together, and left-out rows as one each. Then
     weight moves to the target alone as far as left-out rows are evidence for it.
 
     Without sources it is `UOWQRegressor` without sources.
@@ -197,9 +197,10 @@ class TransferRegressor(RegressorMixin, _Transfer):
     Parameters
     ----------
     candidates : "auto" or dict, default="auto"
-        "auto": the target alone, pooled ridge with an intercept for each domain, `UOWQRegressor`
-        and `L2SPRidge`. A dict names other regressors, of which those whose ``fit`` takes
-        ``sample_domain`` get the rows of all domains; the target alone is always added.
+        "auto": the target alone, pooled ridge with an intercept for each domain, ridge with a
+        column for each pair of domain and feature, `UOWQRegressor` and `L2SPRidge`. A dict names
+        other regressors, of which those whose ``fit`` takes ``sample_domain`` get the rows of all
+        domains; the target alone is always added.
     mode : {"linear", "full"}, default="linear"
         "full" adds gradient boosting of all rows with the domain as a category, and UOWQ with one
         more feature: what boosting of the sources predicts, for rows of sources by other sources.

@@ -15,10 +15,10 @@ from skt.model_selection.alone import LEAST_PROBABILITY
 from skt.model_selection.rehearsal import ALONE, HARM, Part
 
 # Rows of the target that all rehearsals together stand for.
-REHEARSED_ROWS = 30.0
-# Pull of the weights to equal ones: of squared errors in units of their mean, of log losses as so
+REHEARSED_ROWS = 200.0
+# Pull of the weights to equal ones: of squared errors in units of the least, of log losses as so
 # many rows.
-SHRINKAGE, PRIOR_ROWS = 0.1, 10.0
+SHRINKAGE, PRIOR_ROWS = 0.2, 10.0
 # A member with less weight costs more time than it is worth.
 LEAST_WEIGHT = 0.01
 # Errors of a target alone that predicts exactly have no unit.
