@@ -189,8 +189,9 @@ class TransferRegressor(RegressorMixin, _Transfer):
 
         sum_j c_j ||E_j w||^2 / n_j + shrinkage ||w - 1/m||^2
 
-    where rehearsals count as 200 rows of the target together, and left-out rows as one each. Then
-    weight moves to the target alone as far as left-out rows are evidence for it.
+    where rehearsals count as 60 rows of the target together, and left-out rows as one each. Where
+    left-out rows are a surprise after the rehearsals, these count as 5 rows; and weight moves to
+    the target alone as far as left-out rows are evidence for it.
 
     Without sources it is `UOWQRegressor` without sources.
 
