@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from skt.core import random_effects
 from skt.core._typing import Array
-from skt.core.information import Information
+from skt.core.information import LEAST, Information
 from skt.core.random_effects import Domains, Effects, Latent
 
 # Spreads and degrees of freedom of (P1) and (P2), chosen by hand on simulated designs and on eight
@@ -231,9 +231,9 @@ class _Point:
         place = self.space.noise.start
         if not self.space.free[place]:
             return np.inf
-        here = int(np.sum(self.space.free[:place]))
-        e, Q = np.linalg.eigh(self.information)
-        return 2 / float(Q[here] ** 2 @ (1 / np.maximum(e, 1e-6)))
+        log_noise = np.eye(1, len(self.x), place)[0]
+        variance = -self.information.step(log_noise, self.space.free, LEAST)[place]
+        return 2 / max(float(variance), LEAST)
 
 
 # Priors ------------------------------------------------------------------------------------------
