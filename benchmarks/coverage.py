@@ -190,7 +190,7 @@ def show(result):
     """Return the table, and which cells miss the bar."""
     rows = result["rows"]
     lines = [
-        f"{result['repeats']} repeats a cell, seed {result['seed']}; {result['failures']} failures.",
+        f"{result['repeats']} repeats a cell, seed {result['seed']}, {result['failures']} failed.",
         "",
         f"| {' | '.join(HEAD)} |",
         "|---|---|---|---|---|---|---|",

@@ -191,8 +191,7 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         With sources they are about ``coef_``: by its posterior covariance, what a bias that sources
         share may add (docs/intervals.md), and Student's t for the noise. Where sources are refused
         they become the target's. Without sources, and with scalar weights, they are Student's of
-        least squares on the target's rows, about its coefficients, not about those of a ridge; with
-        too few rows for it, those of the posterior.
+        least squares on the target's rows, about its coefficients, not about those of a ridge.
 
         Parameters
         ----------
@@ -207,16 +206,16 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         Raises
         ------
         ValueError
-            Where none are known: scalar weights, or one or two rows, with too few target rows for
-            least squares.
+            Where none are known: no sources, scalar weights, or one or two target rows, and too few
+            of these for least squares.
         """
         check_is_fitted(self)
         check_coverage(coverage)
         if self._errors is None:
             raise ValueError(
                 f"coef_interval knows no errors of combination_={self.combination_!r} with so few "
-                f"target rows ({self.n_target_samples_:g}); give more rows than features, or leave "
-                "combination='auto'."
+                f"target rows ({self.n_target_samples_:g}); it takes more rows than features, or "
+                "sources and combination='auto'."
             )
         ends = coef_intervals.ends(self._errors, coverage)
         return ends[0] if np.ndim(self.intercept_) == 0 else ends
