@@ -121,10 +121,8 @@ FORMS = {"Source", "Moments", "SourceModel", "FrozenEstimator", "SourceRows", "S
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_sources_asks_what_a_source_is(path):
     """Elsewhere a source answers for itself, and a new form changes one room."""
-    # Merges its like; describes any estimator; both take fitted models of any kind as they are.
-    allowed = {
-        "core.moments", "study.describe", "estimators.h_ensemble", "estimators.parameter_transfer",
-    }  # fmt: skip
+    # Merges its like; describes any estimator.
+    allowed = {"core.moments", "study.describe"}
     if room(name_of(path)) == "sources" or name_of(path) in allowed:
         pytest.skip("its business")
     asked = [
@@ -146,14 +144,6 @@ def test_core_is_numpy_and_scipy(path):
 
 # Every module's own programme as an executable function, by which its solver is tested.
 SAME_IN_ALL = {"objective"}
-# Two meanings each: to be renamed with the modules that hold them.
-# `uowq_glm` is `uowq` for generalised linear models; the same things have the same names there.
-TWO_MEANINGS = {
-    "Combination", "Effects", "State", "TOL", "_discrepancy", "fit", "scalar_combination",
-    "weights_from_shares",
-    # Of models and scores that came last.
-    "Fit", "LEAST_VARIANCE", "_mean", "gradient", "h_score", "indicators", "outputs", "ridge",
-}  # fmt: skip
 
 
 def test_a_name_of_the_core_has_one_meaning():
@@ -162,7 +152,7 @@ def test_a_name_of_the_core_has_one_meaning():
         for name in defined(path):
             where.setdefault(name, []).append(path.name)
     twice = {name: files for name, files in where.items() if len(files) > 1}
-    assert not twice.keys() - SAME_IN_ALL - TWO_MEANINGS, twice
+    assert not twice.keys() - SAME_IN_ALL, twice
 
 
 def defined(path):

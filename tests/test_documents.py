@@ -166,8 +166,7 @@ def test_public_docstrings_have_an_example_and_name_their_parameters():
 
 @pytest.mark.parametrize("name", [n for n in skt.__all__ if isinstance(getattr(skt, n), type)])
 def test_a_docstring_is_no_page(name):
-    longest = 115 if name == "UOWQClassifier" else 90  # which is to be shortened
-    assert len(inspect.getdoc(getattr(skt, name)).splitlines()) <= longest
+    assert len(inspect.getdoc(getattr(skt, name)).splitlines()) <= 90
 
 
 def test_tables_of_the_results_are_fresh():

@@ -8,23 +8,30 @@ import pytest
 import sklearn
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from skt import (
+    HEnsembleRegressor,
+    L2SPClassifier,
     L2SPRidge,
     Moments,
     OTQMSSampler,
+    ReducedRankRegressor,
     SMARTRegressor,
     SourceSampled,
     SourceWeighted,
+    UOWQClassifier,
+    UOWQMultiTaskRegressor,
     UOWQRegressor,
     compare,
     stack_domains,
     theory,
 )
 from skt.datasets import make_high_dimensional_sources, make_related_regressions
+from skt.sources import SourceModel
 
 
 def domains(rng, n=(20, 60, 60), p=4, shifts=(0.0, 0.2, 1.0), noise=1.0):
@@ -308,14 +315,160 @@ def test_numbers_whose_squares_overflow_are_refused(rng, name):
         compare(X, y, d, progress=False)
 
 
-@pytest.mark.parametrize("model", [UOWQRegressor(), SMARTRegressor(), L2SPRidge()])
-@pytest.mark.parametrize("size", [1e-130, 1e-200, 1e-310])
-def test_outcomes_whose_squares_underflow_are_refused(rng, model, size):
+REGRESSORS = {
+    "uowq": UOWQRegressor(),
+    "smart": SMARTRegressor(),
+    "l2sp": L2SPRidge(),
+    "rank": ReducedRankRegressor(),
+    "tasks": UOWQMultiTaskRegressor(),
+    "ensemble": HEnsembleRegressor(),
+    "weighted": SourceWeighted(Ridge()),
+    "sampled": SourceSampled(Ridge(), OTQMSSampler(random_state=0)),
+}
+TARGET_ALONE = ("rank", "ensemble")  # estimators that know no rows of sources
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_units_of_the_outcome_change_nothing_or_are_refused(rng, name):
     X, y, d = domains(rng)
-    expected = model.fit(X, y, sample_domain=d).predict(X)
-    if size == 1e-130:
-        found = model.fit(X, y * size, sample_domain=d).predict(X) / size
+    model, given = REGRESSORS[name], {} if name in TARGET_ALONE else {"sample_domain": d}
+    expected = model.fit(X, y, **given).predict(X)
+    for size in (1e-130, 1e130):
+        found = model.fit(X, y * size, **given).predict(X) / size
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-        return
-    with pytest.raises(ValueError, match=r"y varies by .* only, whose square underflows"):
-        model.fit(X, y * size, sample_domain=d)
+    for size in (1e-200, 1e-310):
+        with pytest.raises(ValueError, match=r"y varies by .* only, whose square underflows"):
+            model.fit(X, y * size, **given)
+    with pytest.raises(ValueError, match="squares of X or y overflow"):
+        model.fit(X, y * 1e200, **given)
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e5])
+def test_a_constant_outcome_is_predicted(rng, name, value):
+    X, y, d = domains(rng)
+    model, given = REGRESSORS[name], {} if name in TARGET_ALONE else {"sample_domain": d}
+    predicted = model.fit(X, np.full(len(y), value), **given).predict(X)
+    np.testing.assert_allclose(predicted, value, rtol=1e-9)
+    if given and name != "tasks":  # sources that vary
+        own = d == "target"
+        predicted = model.fit(X, np.where(own, value, y), **given).predict(X[own])
+        assert np.abs(predicted - value).max() < 0.05 + 1e-6 * abs(value)
+
+
+# Weights as copies, units and order ------------------------------------------------------------
+
+CLASSIFIERS = {"l2sp": L2SPClassifier(), "uowq": UOWQClassifier()}
+COUNTED = {
+    **{name: REGRESSORS[name] for name in ("uowq", "l2sp", "tasks")},
+    "scalar": UOWQRegressor(combination="scalar"),
+    "loo": L2SPRidge(method="loo"),
+    "classes": L2SPClassifier(),
+    "uowq classes": UOWQClassifier(),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_weight_two_is_the_row_twice_with_fewer_rows_than_features(rng, name):
+    X, y, d = domains(rng, n=(10, 40, 40), p=19)
+    y = np.where(y > 0, 1, 0) if "classes" in name else y
+    count = rng.integers(1, 4, size=len(y))
+    rows = rng.permutation(np.repeat(np.arange(len(y)), count))
+    model = COUNTED[name]
+    asked = {"sample_domain": d} if name == "tasks" else {}
+    ask = "decision_function" if "classes" in name else "predict"
+    weighed = getattr(model.fit(X, y, sample_domain=d, sample_weight=count), ask)(X, **asked)
+    copied = getattr(model.fit(X[rows], y[rows], sample_domain=d[rows]), ask)(X, **asked)
+    assert np.abs(copied - weighed).max() < 1e-4 * np.std(weighed)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("seed", range(4))
+def test_origin_and_order_of_columns_change_no_classifier(seed, name):
+    X, y, d = domains(np.random.default_rng(seed), n=(25, 60, 60), p=6)
+    model, y = CLASSIFIERS[name], np.where(y > 0, "yes", "no")
+    found = model.fit(X, y, sample_domain=d).decision_function(X)
+    for other in (X + 1000.0, X[:, ::-1]):
+        again = model.fit(other, y, sample_domain=d).decision_function(other)
+        assert np.abs(again - found).max() < 1e-4 * np.std(found)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_class_that_the_target_lacks_has_a_probability(name):
+    shares, losses = [], []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+
+        def draw(n, rng=rng):
+            X = rng.normal(size=(n, 3))
+            return X, np.digitize(X @ [1, -1, 0.5] + rng.logistic(size=n), [-1, 2])
+
+        X, y = draw(100)
+        own = np.flatnonzero(y < 2)[:15]
+        X, y, d = stack_domains((X[own], y[own]), {"source": draw(400)})
+        X_new, y_new = draw(2000)
+        p = CLASSIFIERS[name].fit(X, y, sample_domain=d).predict_proba(X_new)
+        shares.append(p[:, 2].mean())
+        losses.append(log_loss(y_new, p))
+    assert np.mean(shares) > 0.03  # of .2 in truth, and none in fifteen rows
+    assert np.mean(losses) < 1.15  # 4.8 without a prior
+
+
+# Rare errors of numerics -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [3, 6, 30])
+@pytest.mark.parametrize("covariance", [0.0, 0.1])
+def test_a_model_without_penalty_answers(rng, n, covariance):
+    X = rng.normal(size=(n, 8))
+    source = SourceModel(np.ones(8), covariance=covariance * np.eye(8), n_samples=50)
+    model = UOWQRegressor(alpha=0, sources={"a": source}).fit(
+        X, X @ np.ones(8) + rng.normal(size=n)
+    )
+    mean, std = model.predict(X, return_std=True)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(std).all()
+
+
+@pytest.mark.parametrize("n", [4, 8, 20])
+def test_scalar_weights_without_penalty_have_an_error(rng, n):
+    X, y, d = domains(rng, n=(n, 60, 60), p=8)
+    model = UOWQRegressor(alpha=0, combination="scalar").fit(X, y, sample_domain=d)
+    assert np.isfinite(model.predict(X, return_std=True)[1]).all()
+
+
+@pytest.mark.parametrize("units", [1e-30, 1e-8, 1e8, 1e30])
+def test_reduced_rank_in_any_units(rng, units):
+    X, Y = rng.normal(size=(20, 4)), rng.normal(size=(20, 2))
+    for size in (1e-8, 1.0, 1e8):
+        model = ReducedRankRegressor(alpha=1e8, scale=False).fit(X * units, Y * size)
+        assert np.isfinite(model.coef_).all()
+
+
+def test_classes_without_penalty_and_fewer_rows_than_features(rng):
+    for _ in range(4):
+        X, y, d = domains(rng, n=(8, 40, 40), p=12)
+        model = L2SPClassifier(alpha=0).fit(X, np.where(y > 0, 1, 0), sample_domain=d)
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("n", [3, 10, 40])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_smart_with_one_feature_warns_of_nothing(rng, n, outputs):
+    X = rng.normal(size=(n + 40, 1))
+    Y = X @ np.ones((1, outputs)) + rng.normal(size=(n + 40, outputs))
+    d = np.repeat(["target", "source"], [n, 40])
+    model = SMARTRegressor().fit(X, Y[:, 0] if outputs == 1 else Y, sample_domain=d)
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:The target's")
+@pytest.mark.parametrize("name", ["uowq", "l2sp"])
+def test_a_gain_is_a_share_of_the_risk(name):
+    """An estimated loss from transfer is bounded as well: no risk is a billion times another."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        noise = float(rng.choice([1e-12, 1.0]))
+        X, y, d = domains(rng, n=(int(rng.choice([3, 5, 20])), 20, 20), noise=noise)
+        gain = REGRESSORS[name].fit(X, y, sample_domain=d).transfer_gain_
+        assert np.isnan(gain) or -10 < gain <= 1

@@ -278,12 +278,24 @@ def test_fifty_sources_take_less_than_a_second():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"combine": "mean"}, ValueError, "combine must be one of"),
-        ({"prior": "pooled"}, ValueError, "prior must be one of"),
-        ({"weights": "best"}, ValueError, "weights must be one of"),
+        (
+            {"combine": "mean"},
+            ValueError,
+            "The 'combine' parameter of HEnsembleClassifier must be a str among",
+        ),
+        ({"prior": "pooled"}, ValueError, "The 'prior' parameter of HEnsembleClassifier must be"),
+        (
+            {"weights": "best"},
+            ValueError,
+            "The 'weights' parameter of HEnsembleClassifier must be a str among",
+        ),
         ({"weights": [1.0, 2.0]}, ValueError, "weights must be 3 numbers >= 0"),
         ({"weights": "h-score", "combine": "sum"}, ValueError, "does not go with combine='sum'"),
-        ({"alpha": 0.0}, ValueError, "alpha must be 'auto' or a number > 0; got 0.0"),
+        (
+            {"alpha": 0.0},
+            ValueError,
+            r"The 'alpha' parameter of .* in the range \(0.0, inf\). Got 0.0",
+        ),
     ],
 )
 def test_options_are_checked(sources, options, error, message):

@@ -95,7 +95,9 @@ def test_shares_of_all_are_shares_of_each(rng):
     domains = [
         Rows(rng.normal(size=(15, 3)), rng.normal(size=(15, 1)), np.ones(15)) for _ in range(5)
     ]
-    effects = uowq_glm.fit(multi_task.gaussian_tasks(domains), np.ones(3, dtype=bool), alike=True)
+    effects = uowq_glm.fit_glmm(
+        multi_task.gaussian_tasks(domains), np.ones(3, dtype=bool), alike=True
+    )
     J = np.diag([1.0, 2.0, 3.0])
     all_of_them = multi_task.shares_of_all(effects, J)
     for k in range(5):
@@ -105,9 +107,9 @@ def test_shares_of_all_are_shares_of_each(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unseen": "drop"}, "unseen must be 'mean' or 'error'"),
-        ({"guard": "yes"}, "guard must be 'left-out' or None"),
-        ({"alpha": 0}, "alpha must be 'auto' or a number > 0"),
+        ({"unseen": "drop"}, "The 'unseen' parameter of .* must be a str among"),
+        ({"guard": "yes"}, "The 'guard' parameter of .* must be a str among {'left-out'} or None"),
+        ({"alpha": 0}, r"The 'alpha' parameter of .* in the range \(0.0, inf\)"),
     ],
 )
 def test_bad_options(rng, options, message):

@@ -190,11 +190,17 @@ def test_frozen_upstream_survives_clone_and_search(data):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inherit_fraction": 1.5}, "inherit_fraction must be a number from 0 to 1; got 1.5"),
-        ({"inherit_scale": -1}, "inherit_scale must be 'auto', 'cv' or a number >= 0; got -1"),
-        ({"inherit_scale": "best"}, "got 'best'"),
-        ({"selection": "all"}, "selection must be one of"),
-        ({"n_filters": 0}, "n_filters must be a whole number >= 1; got 0"),
+        (
+            {"inherit_fraction": 1.5},
+            r"'inherit_fraction' .* range \[0.0, 1.0\]. Got 1.5",
+        ),
+        ({"inherit_scale": -1}, r"'inherit_scale' parameter .* in the range \[0.0, inf\). Got -1"),
+        ({"inherit_scale": "best"}, "Got 'best'"),
+        ({"selection": "all"}, "'selection' parameter .* must be a str among"),
+        (
+            {"n_filters": 0},
+            r"'n_filters' .* an int in the range \[1, inf\) or None. Got 0",
+        ),
         ({"n_patches": 7}, "n_patches=7 does not divide the 120 features"),
         ({"upstream": (np.ones((2, 3)), [-1, 1])}, r"expected \(n_filters, 60\)"),
         ({"upstream": (np.ones((2, 60)), ["a", "b"])}, "the classes .* but the target has"),

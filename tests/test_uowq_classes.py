@@ -267,12 +267,18 @@ def test_weights_per_row(rng, cls, weights):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": "best"}, "weights must be one of 'eb', 'sure', 'plugin'"),
+        ({"weights": "best"}, "The 'weights' parameter of UOWQ.* must be a str among"),
         ({"weights": [1.0]}, "give one weight per source"),
         ({"weights": [1.0, -1, 0]}, "finite and >= 0"),
-        ({"guard": "james"}, "guard must be one of 'left-out', None"),
-        ({"alpha": -1}, "alpha must be 'auto' or a number"),
-        ({"fit_intercept": 2}, "fit_intercept must be True or False"),
+        (
+            {"guard": "james"},
+            "The 'guard' parameter .* a str among {'left-out'} or None",
+        ),
+        ({"alpha": -1}, r"The 'alpha' parameter of UOWQ.* in the range \[0.0, inf\)"),
+        (
+            {"fit_intercept": 2},
+            "The 'fit_intercept' parameter .* an instance of 'bool'",
+        ),
     ],
 )
 @pytest.mark.parametrize("cls", [UOWQClassifier, UOWQPoissonRegressor])

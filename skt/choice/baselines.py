@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.metaestimators import available_if
 
 from skt.choice.losses import LEAST_PROBABILITY
+from skt.core import families
+from skt.core.glm_batch import fit_many
 from skt.model_selection.folds import stratified_folds
 from skt.sources.labels import split_domains
 
@@ -90,7 +92,7 @@ class ValidatedLogistic(ClassifierMixin, BaseEstimator):
         weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
         X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
         folds = stratified_folds(5, y)
-        losses = [self._validated(C, X, y, weight, folds) for C in self.CS] if folds else []
+        losses = self._validated(X, y, weight, folds) if folds else []
         self.C_ = self.CS[np.argmin(losses)] if folds else 1.0
         self.model_ = self._model(self.C_).fit(X, y, weight)
         self.classes_ = self.model_.classes_
@@ -109,17 +111,28 @@ class ValidatedLogistic(ClassifierMixin, BaseEstimator):
     def _model(self, C):
         return LogisticRegression(C=C, max_iter=1000)
 
-    def _validated(self, C, X, y, weight, folds):
-        loss = 0.0
-        for train, test in folds:
-            model = self._model(C).fit(X[train], y[train], weight[train])
-            of_row = model.predict_proba(X[test])[y[test, None] == model.classes_]
-            loss -= weight[test] @ np.log(np.maximum(of_row, LEAST_PROBABILITY))
-        return loss
+    def _validated(self, X, y, weight, folds):
+        """Return the loss of every C on the rows of the folds."""
+        classes, code = np.unique(y, return_inverse=True)
+        left = np.array([weight * np.isin(np.arange(len(y)), train) for train, _ in folds])
+        C = np.tile(self.CS, len(folds))  # folds by penalties
+        train = np.repeat(left, len(self.CS), axis=0)
+        Y = families.indicators(code, len(classes))
+        alpha = 1 / (2 * C * np.sum(train, axis=1))
+        fits = fit_many(families.LOGISTIC, X, Y, alpha=alpha, weight=train, tol=1e-6)
+        eta = fits.linear_predictor(X).reshape(len(folds), len(self.CS), *Y.shape)
+        losses = np.zeros(len(self.CS))
+        for fold, (_, test) in enumerate(folds):
+            for k in range(len(self.CS)):
+                loss = families.LOGISTIC.loss(eta[fold, k, test], Y[test])
+                losses[k] += weight[test] @ np.minimum(loss, -np.log(LEAST_PROBABILITY))
+        return losses
 
 
 def _rows_of(which, sample_domain, n_samples):
     target, sources = split_domains(sample_domain, n_samples)
     if which == "all":
         return np.arange(n_samples)
+    if which == "sources" and not sources:
+        raise ValueError("sample_domain names no source, whose rows this method is fitted on.")
     return target if which == "target" else np.concatenate(list(sources.values()))

@@ -29,6 +29,7 @@ which ``optimal_quantities`` solves by an active set: who is at zero, at the cap
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +90,36 @@ def effective_parts(total: float, n_0: float, shares: Array) -> Array:
 
 
 def optimal_shares(n: Array, M: Array) -> Array:
-    """Minimise ``share_risk`` over the simplex, exactly, by non-negative least squares."""
+    """Minimise ``share_risk`` over the simplex, exactly.
+
+    By non-negative least squares, and in closed form where M is ``common 11' + diag(own)``.
+    """
     K = len(n) - 1
+    parts = _common_and_own(M)
+    if parts is not None:
+        precision = 1 / (parts.own + 1 / n[1:])
+        borrowed = 1 / (1 + n[0] * (parts.common + 1 / np.sum(precision)))
+        return np.append(1 - borrowed, borrowed * precision / np.sum(precision))
     A = np.zeros((2 * K + 1, K + 1))
     np.fill_diagonal(A, np.sqrt(n[0] / n))
     A[K + 1 :, 1:] = square_root(M * n[0])
     return _normalised_nnls(A)
+
+
+class _Parts(NamedTuple):
+    """A discrepancy ``common 11' + diag(own)``, neither of them negative."""
+
+    common: float
+    own: Array  # (K,)
+
+
+def _common_and_own(M: Array) -> _Parts | None:
+    """Return the parts of M, such as variance components make; None if M is of another kind."""
+    K = len(M)
+    common = float(M[0, 1]) if K > 1 else 0.0
+    own = np.diag(M) - common
+    is_common = np.count_nonzero(M == common) - np.count_nonzero(own == 0) == K * (K - 1)
+    return _Parts(common, own) if K and is_common and common >= 0 and own.min() >= 0 else None
 
 
 def mallows_shares(M_plug: Array, v_0: float) -> Array:
@@ -180,6 +205,11 @@ def optimal_quantities(
 
 def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Array:
     cap = n[1:] / n[0]
+    parts = _common_and_own(M)
+    if parts is not None:
+        z = _quantities_of_parts(parts.common * n[0], parts.own * n[0] + TIE / cap, cap)
+        if costs @ z <= budget / n[0]:
+            return np.minimum(n[0] * z, n[1:])
     # A budget for all rows never binds; one for just all rows of some sources is moved a hair,
     # since three limits that meet in one point cannot be told apart.
     most = min(budget * (1 - 1e-9), float(costs @ n[1:]) * (1 + 1e-9))
@@ -193,6 +223,29 @@ def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Arra
             m = np.clip(quantities_from_shares(u, n[0]), 0.0, n[1:])
             return m * min(1.0, budget / max(float(costs @ m), 1e-300))  # rounding overspends
     return np.zeros(len(M))
+
+
+def _quantities_of_parts(common: float, own: Array, cap: Array) -> Array:
+    """Minimise ``1/T + (common s^2 + own'z^2)/T^2``, T = 1 + s and s = sum z, over ``0 <= z <= cap``.
+
+    At a given s it is ``z_i = min(t / own_i, cap_i)``: t rises, and source by source is taken whole.
+    The slope by s, times T^2, is ``(2 (common s + t) - 1) T - 2 (common s^2 + own'z^2)``: it changes
+    its sign once, and is linear in t between one source taken whole and the next.
+    """
+    order = np.argsort(own * cap)
+    whole = (own * cap)[order]  # t from which each is taken whole
+    taken, bias = np.cumsum(cap[order]), np.cumsum((own * cap**2)[order])
+    inverse = 1 / own[order]
+    free = np.cumsum(inverse[::-1])[::-1] - inverse  # sum of 1/own of those not yet whole
+    s, B = taken + whole * free, bias + whole**2 * free
+    rising = (2 * (common * s + whole) - 1) * (1 + s) - 2 * (common * s**2 + B) >= 0
+    if not rising.any():
+        return cap
+    k = int(np.argmax(rising))
+    S, Q = (taken[k - 1], bias[k - 1]) if k else (0.0, 0.0)
+    R = free[k] + inverse[k]
+    t = (1 + S + 2 * Q - 2 * common * S) / (2 * (1 + S) - R + 2 * common * R)
+    return np.minimum(t / own, cap)
 
 
 def _hessian(bias: Array, cap: Array, most_bias: float, tie: float) -> Array:
@@ -249,16 +302,19 @@ def _optimum_given(
     Lagrangian by a share; the first is minus the multiplier of the limit, wrong if positive.
     """
     free = np.flatnonzero(at == BETWEEN) + 1
-    T = np.zeros((len(H), 1 + len(free)))  # u = T y
-    T[0, 0], T[1:, 0] = 1.0, np.where(at == CAP, cap, 0.0)
-    T[free, np.arange(1, len(free) + 1)] = 1.0
+    kept = np.append(1.0, np.where(at == CAP, cap, 0.0))  # u for u_0 = 1 and nothing in between
+    pull = H @ kept
     E = np.vstack([np.ones(len(H)), limit] if spent else [np.ones(len(H))])
-    k, size = T.shape[1], T.shape[1] + len(E)
+    k, size = 1 + len(free), 1 + len(free) + len(E)
     system, right = np.zeros((size, size)), np.zeros(size)
-    system[:k, :k], system[k:, :k], system[:k, k:] = T.T @ H @ T, E @ T, (E @ T).T
+    system[0, 0], system[1:k, 1:k] = kept @ pull, H[np.ix_(free, free)]
+    system[0, 1:k] = system[1:k, 0] = pull[free]
+    system[k:, 0], system[k:, 1:k] = E @ kept, E[:, free]
+    system[:k, k:] = system[k:, :k].T
     right[0], right[k] = -1.0, 1.0
     solution = np.linalg.solve(system, right)
-    u = T @ solution[:k]
+    u = solution[0] * kept
+    u[free] = solution[1:k]
     slope = H @ u + solution[k:] @ E
     slope[0] = -solution[-1] if spent else 0.0
     return u, slope, abs(solution[k])

@@ -111,12 +111,14 @@ def _likelihood(
     d = len(D)
     shared, precision = components.common + v[0], 1 / (components.own + v[1:])
     total = precision.sum()
-    pooled = D @ precision
-    a = D * precision - np.outer(pooled, precision) * (shared / (1 + shared * total))  # D C^{-1}
-    value = d * (np.log1p(shared * total) - np.log(precision).sum()) + np.sum(a * D)
     damped = shared / (1 + shared * total)
-    by_own = d * (precision - damped * precision**2) - np.sum(a**2, axis=0)
-    by_common = d * total / (1 + shared * total) - np.sum(a.sum(axis=1) ** 2)
+    pooled = D @ precision
+    away = D - damped * pooled[:, None]  # D C^{-1} is this times the precision
+    value = d * (np.log1p(shared * total) - np.log(precision).sum())
+    value += precision @ np.einsum("dk,dk->k", away, D)
+    by_own = d * (precision - damped * precision**2)
+    by_own -= precision**2 * np.einsum("dk,dk->k", away, away)
+    by_common = (d * total - pooled @ pooled / (1 + shared * total)) / (1 + shared * total)
     extra = penalty(components.common, components.own + v[1:], v[0], exponent, offset_exponent)
     gradient = np.concatenate(([by_common], by_own)) / 2
     gradient += np.concatenate(([extra.by_common], extra.by_spread))

@@ -15,7 +15,7 @@ The model in which domains are compared (the family) is linear, logistic or Pois
 estimator is trained on the rows in the end; it decides from whom, not what is predicted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -32,6 +32,11 @@ PENALTY, CONSTANT = 1.0, 10.0
 
 # Fits only have to be more accurate than their sampling error.
 FIT_TOL = 1e-5
+
+# Numbers in the matrices of the sources that are decomposed at once: many small ones, one large.
+SOLVED_AT_ONCE = 10**6
+# With more coefficients a source is decomposed in the span of its rows.
+MOST_TOGETHER = 64
 
 
 class Evidence(NamedTuple):
@@ -54,6 +59,7 @@ class Fits(NamedTuple):
     noise: Array  # (K+1,) variances relative to the target's
     df: float  # of the noise variance
     penalties: Array  # (K+1,)
+    spectra: list[tuple[Array, Array]] | None = None  # of each source's information, if known
 
 
 class Measured(NamedTuple):
@@ -172,26 +178,55 @@ def _compare_linear(family: families.Family, domains: list[Rows], given: list[Ro
     Sxx = np.array([(r.X * r.weight[:, None]).T @ r.X for r in given])
     Sxy = np.array([(r.X * r.weight[:, None]).T @ r.Y for r in given])
     penalty = _target_penalty(given[0])
-    W = [least_squares.ridge(Sxx[0], Sxy[0], penalty)]
-    W += [
-        W[0] + least_squares.ridge(S, b - S @ W[0]) for S, b in zip(Sxx[1:], Sxy[1:], strict=True)
-    ]
-    unit, noise, df = _noise_ratios(given, W, Sxx, penalty)
+    W_0 = least_squares.ridge(Sxx[0], Sxy[0], penalty)
+    rest = Sxy[1:] - Sxx[1:] @ W_0
+    spectra = None
+    if Sxx.shape[1] > MOST_TOGETHER and Sxy.shape[2] == 1:
+        spectra, steps = _by_rows(given[1:], Sxx[1:], rest)
+        ranks = np.array([len(s) for s, _ in spectra])
+    else:
+        steps, ranks = least_squares.least_norm(Sxx[1:], rest), least_squares.ranks(Sxx[1:])
+    W = np.concatenate([W_0[None], W_0 + steps])
+    unit, noise, df = _noise_ratios(given, W, Sxx[0], ranks, penalty)
     q = len(unit)
-    parts = [
-        Evidence(np.kron(S, np.eye(q)) / v, ((b - S @ w) / unit / v).ravel())
-        for S, b, w, v in zip(Sxx, Sxy, W, noise, strict=True)
-    ]
-    J = np.kron(np.mean([S / r.n for S, r in zip(Sxx, given, strict=True)], axis=0), np.eye(q))
-    theta = np.array([(w / unit).ravel() for w in W])
+    information = _by_output(Sxx / noise[:, None, None], q)
+    score = ((Sxy - Sxx @ W) / unit / noise[:, None, None]).reshape(len(W), -1)
+    parts = [Evidence(*each) for each in zip(information, score, strict=True)]
+    rows = np.array([r.n for r in given])
+    J = _by_output(np.mean(Sxx / rows[:, None, None], axis=0)[None], q)[0]
+    theta = (W / unit).reshape(len(W), -1)
     scaled = [rows._replace(Y=rows.Y / unit) for rows in domains]
     spread = [part.information for part in parts]
     penalties = np.where(np.arange(len(domains)) == 0, penalty, 0.0)
-    fits = Fits(scaled, theta, parts, spread, noise, df, penalties)
+    if spectra is not None:
+        spectra = [(e / v, U) for (e, U), v in zip(spectra, noise[1:], strict=True)]
+    fits = Fits(scaled, theta, parts, spread, noise, df, penalties, spectra)
     if penalty == 0:
         return _compare(family, fits, J)
     target = given[0]._replace(Y=given[0].Y / unit)
     return _compare(family, fits, J, partial(_differences_of_rows, target))
+
+
+def _by_rows(
+    sources: list[Rows], Sxx: Array, rest: Array
+) -> tuple[list[tuple[Array, Array]], Array]:
+    """Return spectra of the scatter matrices, and least squares of ``rest`` (K, p, 1), from rows.
+
+    In the span of a source's rows, which for wide tables is much less than all columns.
+    """
+    spectra, steps = [], np.zeros_like(rest)
+    for k, (rows, scale) in enumerate(zip(sources, least_squares.column_scale(Sxx), strict=True)):
+        X = rows.X * np.sqrt(rows.weight)[:, None]
+        spectra.append(least_squares.spectrum_of_rows(X))
+        s, U = least_squares.spectrum_of_rows(X / scale)
+        steps[k] = ((U / s) @ (U.T @ (rest[k] / scale[:, None]))) / scale[:, None]
+    return spectra, steps
+
+
+def _by_output(A: Array, q: int) -> Array:
+    """Return ``A_k kron I`` over q outputs, (m, p q, p q) for (m, p, p)."""
+    m, p = A.shape[:2]
+    return A if q == 1 else np.einsum("kij,cd->kicjd", A, np.eye(q)).reshape(m, p * q, p * q)
 
 
 def is_small(target: Rows) -> bool:
@@ -210,7 +245,7 @@ def _target_penalty(target: Rows) -> float:
 
 
 def _noise_ratios(
-    given: list[Rows], W: list[Array], Sxx: Array, penalty: float
+    given: list[Rows], W: Array, Sxx_0: Array, ranks: Array, penalty: float
 ) -> tuple[Array, Array, float]:
     """Return the target's noise per output (q,), variances relative to it, degrees of freedom.
 
@@ -219,13 +254,11 @@ def _noise_ratios(
     squares = np.array(
         [r.weight @ (r.Y - r.X @ w) ** 2 for r, w in zip(given, W, strict=True)]
     )  # (K+1, q)
-    spectra = [least_squares.eigenspectrum(S)[0] for S in Sxx]
-    used = [np.sum(spectra[0] / (spectra[0] + penalty)), *map(len, spectra[1:])]
-    df = np.array([r.n - u for r, u in zip(given, used, strict=True)])
+    spectrum = least_squares.eigenspectrum(Sxx_0)[0]
+    used = np.append(np.sum(spectrum / (spectrum + penalty)), ranks)
+    df = np.array([r.n for r in given]) - used
     df = np.where(df < 1, 0.0, df)
-    size = np.array(
-        [r.weight @ (r.Y - np.average(r.Y, axis=0, weights=r.weight)) ** 2 for r in given]
-    )
+    size = np.array([r.weight @ (r.Y - r.weight @ r.Y / np.sum(r.weight)) ** 2 for r in given])
     floor = 1e-12 * size.sum(axis=0) / sum(r.n for r in given) + 1e-300
     if df.sum() == 0:  # nobody has residuals; half the variance is taken for noise
         return np.sqrt(np.maximum(size[0] / given[0].n / 2, floor)), np.ones(len(given)), 1.0
@@ -271,20 +304,36 @@ def _differences(root: Array, fits: Fits) -> tuple[Array, Array]:
     not pass for a difference, sources are shrunk alike. What the target, or a source, does not
     see is taken to differ as the rest does: differences are scaled up by the share seen.
     """
-    solvers = [
-        _Solver(part.information, penalty)
-        for part, penalty in zip(fits.parts, fits.penalties, strict=True)
-    ]
-    S_0 = solvers[0].seen
+    target = _Solver.of(fits.parts[0].information, fits.penalties[0])
+    S_0 = target.seen
     d = _seen_size(S_0)
-    stretch = np.array([d / _seen_size(S_0 @ solver.seen) for solver in solvers[1:]])
-    D = root @ (S_0 @ fits.theta[1:].T - fits.theta[0][:, None]) * np.sqrt(stretch)
-    v = [_noise_in(root, solvers[0], fits.spread[0])]
-    v += [
-        c * _noise_in(root @ S_0, solver, products)
-        for c, solver, products in zip(stretch, solvers[1:], fits.spread[1:], strict=True)
-    ]
-    return _compressed(D, d), np.array(v) / d
+    v_0 = _noise_in(root, target, fits.spread[0])
+    stretch, v = [], []
+    for solver, spread in _of_sources(fits):
+        U = solver.U
+        seen = np.swapaxes(U, 1, 2) @ (S_0 @ U) * (solver.e * solver.inverse)[:, None, :]
+        stretch.append(d / np.maximum(np.einsum("kij,kji->k", seen, seen), 1.0))
+        v.append(stretch[-1] * _noise_in(root @ S_0, solver, spread))
+    gaps = S_0 @ fits.theta[1:].T - fits.theta[0][:, None]
+    D = root @ gaps * np.sqrt(np.concatenate(stretch))
+    return _compressed(D, d), np.append(v_0, np.concatenate(v)) / d
+
+
+def _of_sources(fits: Fits) -> Iterator[tuple["_Solver", Array | None]]:
+    """Yield solvers of several sources at once, and the covariances of their scores.
+
+    None stands for a covariance that is the information itself.
+    """
+    if fits.spectra is not None:
+        for (e, U), penalty in zip(fits.spectra, fits.penalties[1:], strict=True):
+            yield _Solver(e[None], U[None], penalty), None
+        return
+    P = fits.theta.shape[1]
+    size = max(1, SOLVED_AT_ONCE // P**2)
+    for start in range(1, len(fits.parts), size):
+        here = slice(start, start + size)
+        information = np.array([part.information for part in fits.parts[here]])
+        yield _Solver.of(information, fits.penalties[here]), np.array(fits.spread[here])
 
 
 def _differences_of_rows(target: Rows, root: Array, fits: Fits) -> tuple[Array, Array]:
@@ -300,13 +349,8 @@ def _differences_of_rows(target: Rows, root: Array, fits: Fits) -> tuple[Array, 
     B = fits.theta[1:].reshape(len(fits.theta) - 1, -1, q)
     residual = target.Y - target.X @ B  # (K, n_0, q)
     D = (np.sqrt(target.weight)[:, None] * residual).reshape(len(B), -1).T / np.sqrt(p)
-    v = [
-        _noise_in(root, _Solver(part.information, penalty), products) / P
-        for part, penalty, products in zip(
-            fits.parts[1:], fits.penalties[1:], fits.spread[1:], strict=True
-        )
-    ]
-    return D, np.array([1 / p, *v])
+    v = [_noise_in(root, solver, spread) / P for solver, spread in _of_sources(fits)]
+    return D, np.concatenate([[1 / p], *v])
 
 
 def _seen_size(S: Array) -> float:
@@ -315,28 +359,42 @@ def _seen_size(S: Array) -> float:
 
 
 class _Solver:
-    """Fits with a penalty: inverse of ``A = H + penalty I`` where H informs, nothing elsewhere."""
+    """Fits with a penalty: inverse of ``A = H + penalty I`` where H informs, nothing elsewhere.
 
-    def __init__(self, H: Array, penalty: float) -> None:
-        e, U = np.linalg.eigh(H)
-        seen = e > 1e-10 * max(e[-1], 1e-300)
-        e, self.U = e[seen], U[:, seen]
-        self.e, self.inverse = e, 1 / (e + penalty)
+    H = ``U diag(e) U'`` may be a stack (m, P, P), of as many domains with a penalty each.
+    """
+
+    def __init__(self, e: Array, U: Array, penalty: Array | float) -> None:
+        largest = np.max(e, axis=-1, keepdims=True, initial=0.0)
+        seen = e > 1e-10 * np.maximum(largest, 1e-300)
+        total = e + np.asarray(penalty)[..., None]
+        self.e, self.U = e, U
+        self.inverse = np.divide(1.0, total, out=np.zeros_like(e), where=seen)
+
+    @classmethod
+    def of(cls, H: Array, penalty: Array | float) -> "_Solver":
+        """Return the solver of information that is not decomposed."""
+        return cls(*np.linalg.eigh(H), penalty)
 
     @property
     def seen(self) -> Array:
-        """``A^{-1} H``, the part of the coefficients that the fit sees, (P, P)."""
-        return (self.U * (self.e * self.inverse)) @ self.U.T
+        """``A^{-1} H``, the part of the coefficients that the fit sees, (..., P, P)."""
+        part: Array = (self.U * (self.e * self.inverse)[..., None, :]) @ np.swapaxes(self.U, -1, -2)
+        return part
 
     def solve(self, b: Array) -> Array:
-        """Return ``A^{-1} b``."""
-        return (self.U * self.inverse) @ (self.U.T @ b)
+        """Return ``A^{-1} b`` for b (P, k)."""
+        found: Array = (self.U * self.inverse[..., None, :]) @ (np.swapaxes(self.U, -1, -2) @ b)
+        return found
 
 
-def _noise_in(root: Array, solver: _Solver, spread: Array) -> float:
+def _noise_in(root: Array, solver: _Solver, spread: Array | None) -> Array:
     """Return the total variance of ``root A^{-1} score`` for scores of covariance ``spread``."""
+    if spread is None:
+        squares = np.sum((root @ solver.U) ** 2, axis=-2)
+        return np.asarray(np.sum(squares * solver.e * solver.inverse**2, axis=-1))
     R = solver.solve(root.T)
-    return float(np.sum(R * (spread @ R)))
+    return np.asarray(np.sum(R * (spread @ R), axis=(-2, -1)))
 
 
 def _root(J: Array) -> Array:

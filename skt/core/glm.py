@@ -111,6 +111,7 @@ def fit(
     intercept: bool = True,
     tol: float = 1e-9,
     max_iter: int = 200,
+    start: Fit | None = None,
 ) -> Fit:
     """Minimise (G1) over the coefficients and, if ``intercept``, a free intercept.
 
@@ -118,6 +119,8 @@ def fit(
     classes at alpha 0 have no minimiser: the search ends where the likelihood is one to within
     ``tol``. Converged means that no derivative by a coefficient, of features in units of their
     root mean square, exceeds ``tol`` times the root mean square of the responses (at least 1).
+    The search begins at ``start``, such as the fit of another penalty, if that is better than the
+    centre and zero.
     """
     weight = np.ones(len(X)) if weight is None else weight
     w = weight / np.sum(weight)
@@ -127,7 +130,11 @@ def fit(
     base = (X - mean) @ centre + offset
     Z, basis = _span(X - mean, alpha)
     problem = _Problem(family, Z, Y, w, np.broadcast_to(base, Y.shape), alpha, intercept)
-    end = problem.search(tol, max_iter)
+    near = None
+    if start is not None:
+        added = start.coef - centre if basis is None else basis.T @ (start.coef - centre)
+        near = np.append(added, start.intercept + mean @ start.coef if intercept else [])
+    end = problem.search(tol, max_iter, near)
     added, at_mean = problem.parts(end.x)
     coef = centre + (added if basis is None else basis @ added)
     return Fit(coef, at_mean - mean @ coef, end.value, end.n_iter, end.slope <= tol, end.slope)
@@ -199,9 +206,11 @@ class _Problem:
             x[self.size :] = self.family.link(self.w @ self.Y) - self.w @ self.base
         return x if self.value(x) < self.value(np.zeros_like(x)) else np.zeros_like(x)
 
-    def search(self, tol: float, max_iter: int) -> _End:
+    def search(self, tol: float, max_iter: int, near: Array | None = None) -> _End:
         """Return where Newton's method ends, or L-BFGS if there are too many coefficients."""
         x = self.start()
+        if near is not None and self.value(near) < self.value(x):
+            x = near
         if len(x) > NEWTON_SIZE:
             return self._quasi_newton(x, tol, max_iter)
         value, gradient = self.value(x), self.gradient(x)

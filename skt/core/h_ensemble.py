@@ -70,7 +70,7 @@ class Candidates(NamedTuple):
     penalties: Array
 
 
-class Fit(NamedTuple):
+class Ensemble(NamedTuple):
     """Ensemble (H3): ``offset P + intercept + sum_k F_k coefs_k``."""
 
     coefs: list[Array]  # (d_k, C) of each block
@@ -94,7 +94,7 @@ def block(F: Array) -> Block:
 # Weights of sources ---------------------------------------------------------------------------
 
 
-def h_score(w: Array, grams: Array, Z: Array, g: float) -> float:
+def ridge_h_score(w: Array, grams: Array, Z: Array, g: float) -> float:
     """Return H(w), equation (H1)."""
     K = np.tensordot(w, grams, 1)
     return float(np.sum(Z * (K @ np.linalg.solve(K + g * np.eye(len(K)), Z))))
@@ -171,7 +171,7 @@ def _leading(B: Array, T: Array) -> tuple[float, Array]:
 # Ridge ----------------------------------------------------------------------------------------
 
 
-class Ridge(NamedTuple):
+class KernelRidge(NamedTuple):
     """Ridge regression on K(w) at every penalty, by one eigendecomposition."""
 
     U: Array  # (n, min(n, p)) eigenvectors
@@ -193,18 +193,18 @@ class Ridge(NamedTuple):
         return self.U @ (inside / (self.s + g)[:, None])
 
 
-def _decomposed(K: Array) -> Ridge:
+def _decomposed(K: Array) -> KernelRidge:
     s, U = np.linalg.eigh(K)
-    return Ridge(U, np.maximum(s, 0.0))
+    return KernelRidge(U, np.maximum(s, 0.0))
 
 
-def ridge(features: Sequence[Array], w: Array, grams: Array | None = None) -> Ridge:
+def kernel_ridge(features: Sequence[Array], w: Array, grams: Array | None = None) -> KernelRidge:
     """Decompose K(w), through its Gram matrices or, where rows are many, its features."""
     if grams is not None:
         return _decomposed(np.tensordot(w, grams, 1))
     F = np.hstack([np.sqrt(weight) * each for weight, each in zip(w, features, strict=True)])
     U, sigma, _ = np.linalg.svd(F, full_matrices=False)
-    return Ridge(U, sigma**2)
+    return KernelRidge(U, sigma**2)
 
 
 def gram_matrices(features: Sequence[Array]) -> Array:
@@ -215,7 +215,7 @@ def gram_matrices(features: Sequence[Array]) -> Array:
 # Ensemble -------------------------------------------------------------------------------------
 
 
-def fit(
+def fit_ensemble(
     features: Sequence[Array],
     Y: Array,
     P: Array | None,
@@ -223,7 +223,7 @@ def fit(
     *,
     classes: bool,
     grams: Array | None = None,
-) -> Fit:
+) -> Ensemble:
     """Return the mean (H3) over candidates.
 
     Of classes, rows that are the only one of their class are not left out: without them nothing
@@ -241,7 +241,7 @@ def fit(
         candidates = Candidates(candidates.weights, offsets, penalties)
     found, losses, factors = [], [], []
     for w in candidates.weights:
-        one = ridge(features, w, grams)
+        one = kernel_ridge(features, w, grams)
         for b in candidates.offsets:
             found.append((w, float(b), one))
             if not blind:
@@ -257,19 +257,19 @@ def fit(
     omega = np.exp(-SHARPNESS * (L - L.min()))
     omega /= omega.sum()
     mean_loss = np.nan if blind else float(np.sum(omega * L) / judged.sum())
-    return _mean(features, Y, P, candidates.penalties, found, omega, omega * t, mean_loss)
+    return _average(features, Y, P, candidates.penalties, found, omega, omega * t, mean_loss)
 
 
-def _mean(
+def _average(
     features: Sequence[Array],
     Y: Array,
     P: Array,
     penalties: Array,
-    found: list[tuple[Array, float, Ridge]],
+    found: list[tuple[Array, float, KernelRidge]],
     omega: Array,
     size: Array,
     loss: float,
-) -> Fit:
+) -> Ensemble:
     """Return the sum of candidates, each times its size (M, G)."""
     C, offset = Y.shape[1], 0.0
     intercept, weights = np.zeros(C), np.zeros(len(features))
@@ -284,7 +284,7 @@ def _mean(
             D += sizes[j] * one.dual(R, penalties[j])
         for k in np.flatnonzero(w > 0).tolist():
             coefs[k] += w[k] * (features[k].T @ D)
-    return Fit(coefs, intercept, float(offset), weights, loss)
+    return Ensemble(coefs, intercept, float(offset), weights, loss)
 
 
 def _losses(left: Array, Y: Array, *, classes: bool) -> tuple[Array, Array]:
@@ -301,7 +301,7 @@ def _losses(left: Array, Y: Array, *, classes: bool) -> tuple[Array, Array]:
     return tried.min(axis=0), FACTORS[tried.argmin(axis=0)]
 
 
-def outputs(found: Fit, features: Sequence[Array], P: Array | None) -> Array:
+def ensemble_scores(found: Ensemble, features: Sequence[Array], P: Array | None) -> Array:
     """Return f (n, C) of new rows, features in the units of their blocks."""
     total = found.intercept + sum(F @ W for F, W in zip(features, found.coefs, strict=True))
     return total if P is None else total + found.offset * P

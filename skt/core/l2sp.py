@@ -27,10 +27,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skt.core import l2sp_theory, least_squares, random_effects, safeguard, variance_search
+from skt.core import l2sp_theory, random_effects, safeguard, uowq, variance_search
 from skt.core._typing import Array
 from skt.core.least_squares import eigenspectrum, penalty_grid
-from skt.core.uowq import Problem, excess_risk, leverage, target_covariance
+from skt.core.uowq import Problem
 
 # Slack below this is rounding error of a row that only itself determines.
 SATURATED = 1e-10
@@ -227,6 +227,7 @@ class Chosen(NamedTuple):
     converged: bool = True
     n_iter: int = 1
     error: float = np.nan  # mean squared leave-one-out error
+    shift: Array | None = None  # (q,) of the intercept, towards what the sources predict
 
 
 def penalty_for_transfer(source: SourceRidge, rho: float, own: float, scale: float | None) -> float:
@@ -278,43 +279,42 @@ def mean_square(target: TargetBasis, residuals: Array) -> float:
 # --- choice by marginal likelihood ------------------------------------------------------------
 
 
-def mixed_model(problem: Problem, part: Array) -> tuple[Chosen, Array]:
+def mixed_model(problem: Problem) -> tuple[Chosen, Array]:
     """Best linear prediction of the target's coefficients, and its leave-one-out residuals.
 
-    Scales, variances and noise by marginal likelihood; ``part`` of each row is left out.
+    Scales, variances and noise by marginal likelihood; models with and without scales are averaged
+    by their evidence.
     """
-    effects, search, _ = variance_search.fit_effects(problem.domains, scaled=True)
-    prediction = random_effects.predict_target(random_effects.Latent(problem.domains, effects))
-    v = float(effects.noise[0])
-    h = part * leverage(problem, prediction.covariance, v)
-    loo = least_squares.loo_residuals(problem.Y - problem.X @ prediction.coef, h[:, None])
-    penalty = v / (1 / effects.prior + effects.common)
-    alpha, taus, scales, alignment = implied_penalties(effects, problem.n)
+    models = variance_search.fit_models(problem.domains)
+    fit = uowq.mixture(problem, models)
+    weight = np.array([model.weight for model in models])
+    weight = weight / np.sum(weight)
+    implied = [implied_penalties(model.effects, problem.n) for model in models]
+    inverse, scales, alignment = (
+        np.tensordot(weight, np.array(part), 1) for part in zip(*implied, strict=True)
+    )
+    alpha, taus = float(1 / inverse[0]), 1 / inverse[1:]
     sources = sources_of(problem, [None] * len(taus))
     coefs = [source.coef(tau[None])[0] for source, tau in zip(sources, taus, strict=True)]
     chosen = Chosen(
-        prediction.coef, alpha, taus, scales, np.array(coefs), alignment,
-        excess_risk(problem, prediction.covariance, v),
-        excess_risk(problem, target_covariance(problem, penalty, v), v),
-        converged=search.converged, n_iter=search.n_iter,
+        fit.coef, alpha, taus, scales, np.array(coefs), alignment, fit.risk, fit.target_risk,
+        converged=fit.search.converged, n_iter=fit.search.n_iter, shift=fit.level.shift,
     )  # fmt: skip
-    return chosen, loo
+    return chosen, uowq.loo_residuals_of(problem, fit)
 
 
-def implied_penalties(
-    effects: random_effects.Effects, n: Array
-) -> tuple[float, Array, Array, Array]:
-    """Return alpha, source penalties, scales and alignments that the mixed model stands for.
+def implied_penalties(effects: random_effects.Effects, n: Array) -> tuple[Array, Array, Array]:
+    """Return what a mixed model stands for in (L1): inverse penalties (K+1,), scales, alignments.
 
     ``W_0`` given the sources' coefficients has mean ``sum c_k W_k`` and variance
     ``tau_0 + 1 / (pi + sum rho_k^2 / tau_k)``; that of source k alone has variance
-    ``rho_k^2 / pi + tau_k``.
+    ``rho_k^2 / pi + tau_k``. The inverse penalty is ``n_i / v_i`` times the variance.
     """
-    pi, tau, rho, v = effects.prior, effects.own[1:], effects.scale[1:], effects.noise
+    pi, tau, rho = effects.prior, effects.own[1:], effects.scale[1:]
     precision = pi + np.sum(rho**2 / tau)
     variance = rho**2 / pi + tau
-    alpha = v[0] / n[0] / (effects.common + 1 / precision)
-    return float(alpha), v[1:] / (n[1:] * variance), rho / tau / precision, rho / pi / variance
+    variances = np.append(effects.common + 1 / precision, variance)
+    return n / effects.noise * variances, rho / tau / precision, rho / pi / variance
 
 
 def stack(
@@ -334,5 +334,6 @@ def stack(
         coef=b * chosen.coef + (1 - b) * ridge,
         risk=b * chosen.risk + (1 - b) * chosen.target_risk,
         weight=b,
+        shift=None if chosen.shift is None else b * chosen.shift,
     )
     return stacked, b * loo + (1 - b) * ridge_loo

@@ -12,13 +12,13 @@ There is no closed form, so that K-fold validation stands in for leave-one-out, 
 are estimated on the predictors ``sum_k c_k Z_k + b`` before the target's own part is added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
-from skt.core import glm, least_squares, safeguard
+from skt.core import glm, glm_batch, least_squares, safeguard
 from skt.core._typing import Array
 from skt.core.families import Family
 from skt.core.rows import Rows
@@ -44,14 +44,27 @@ def rows_by_class(rows: Rows) -> Array:
     return np.sum(several[one_of_each] > 0, axis=0)
 
 
-def with_one_row(rows: Rows) -> Rows:
-    """Add a row in the middle of the others that belongs to all classes alike."""
+def with_one_row(rows: Rows, shares: Array | None = None, weight: float = 1.0) -> Rows:
+    """Add a row in the middle of the others that belongs to classes by shares (q,), or to all."""
     w = rows.weight / rows.weight.sum()
     q = rows.Y.shape[1]
-    share = np.full((1, q), 1 / max(q, 2))
+    share = np.full(q, 1 / max(q, 2)) if shares is None else shares
     return Rows(
-        np.vstack([rows.X, w @ rows.X]), np.vstack([rows.Y, share]), np.append(rows.weight, 1.0)
+        np.vstack([rows.X, w @ rows.X]), np.vstack([rows.Y, share]), np.append(rows.weight, weight)
     )
+
+
+def with_lacking_classes(target: Rows, sources: Sequence[Rows]) -> Rows:
+    """Add to rows that lack one of several classes what the sources' shares are as a prior.
+
+    The likelihood of rows without a class has its maximum at a probability of zero. One row more,
+    of weight sqrt(n), has the shares of all sources' rows, as the estimate of a share of least
+    worst risk has it. Of two classes a target has both, or cannot tell slopes.
+    """
+    if target.Y.shape[1] == 1 or np.all(target.weight @ target.Y > 0) or not sources:
+        return target
+    total = sum(rows.weight @ rows.Y for rows in sources)
+    return with_one_row(target, total / np.sum(total), float(np.sqrt(target.n)))
 
 
 class Validated(NamedTuple):
@@ -109,19 +122,21 @@ def estimate_scales(
         bounds += [(None, None)] * (len(start) - K)
     given: Any = {"jac": True, "bounds": bounds}
     if total is None:
-        given |= {"method": "L-BFGS-B"}
+        given |= {"method": "L-BFGS-B", "options": {"ftol": 1e-13, "gtol": 1e-8}}
     else:
         summed = {"type": "eq", "fun": lambda x: x[:K].sum() - total}
-        given |= {"method": "SLSQP", "constraints": [summed]}
-    return minimize(_scale_criterion(family, rows, coefs, total), start, **given).x[:K]
+        given |= {"method": "SLSQP", "constraints": [summed], "options": {"ftol": 1e-12}}
+    Z = np.einsum("np,kpq->knq", rows.X, coefs)
+    if intercept:  # which takes up any origin: without it steps would depend on one
+        Z = Z - (np.tensordot(rows.weight, Z, axes=(0, 1)) / rows.weight.sum())[:, None]
+    return minimize(_scale_criterion(family, rows, Z, total), start, **given).x[:K]
 
 
 def _scale_criterion(
-    family: Family, rows: Rows, coefs: Array, total: float | None
+    family: Family, rows: Rows, Z: Array, total: float | None
 ) -> Callable[[Array], tuple[float, Array]]:
-    """Return value and slope of the loss, and of the prior of free scales, at (c, b)."""
-    K, q = len(coefs), rows.Y.shape[1]
-    Z = np.einsum("np,kpq->knq", rows.X, coefs)
+    """Return value and slope at (c, b) of the loss of Z (K, n, q) and the prior of free scales."""
+    K, q = len(Z), rows.Y.shape[1]
 
     def value_and_slope(x: Array) -> tuple[float, Array]:
         c, intercept = x[:K], len(x) > K
@@ -146,19 +161,28 @@ def validate(
     intercept: bool,
 ) -> Validated:
     """Return the K-fold loss of every penalty without sources and with them."""
-    number = rows.deal(n_folds)
+    number = rows.deal_by_distance(n_folds)
     losses = np.zeros((2, len(alphas), len(rows.X)))
-    for fold in range(number.max() + 1 if number.max() > 0 else 0):
-        train, test = rows.take(number != fold), rows.take(number == fold)
-        for used in range(2 if len(coefs) else 1):
-            centre = np.zeros((rows.X.shape[1], rows.Y.shape[1]))
-            if used:
-                scales = estimate_scales(family, train, coefs, total, intercept=intercept)
-                centre = np.tensordot(scales, coefs, 1)
-            for m, alpha in enumerate(alphas):
-                fit = fit_rows(family, train, alpha, centre, intercept=intercept)
-                eta = glm.linear_predictor(test.X, fit.coef, fit.intercept)
-                losses[used, m, number == fold] = family.loss(eta, test.Y)
+    n_parts, n_used = (number.max() + 1 if number.max() > 0 else 0), (2 if len(coefs) else 1)
+    centres = np.zeros((n_parts, n_used, rows.X.shape[1], rows.Y.shape[1]))
+    for fold in range(n_parts if n_used > 1 else 0):
+        train = rows.take(number != fold)
+        scales = estimate_scales(family, train, coefs, total, intercept=intercept)
+        centres[fold, 1] = np.tensordot(scales, coefs, 1)
+    for used in range(n_used if n_parts else 0):
+        fits = glm_batch.fit_many(
+            family,
+            rows.X,
+            rows.Y,
+            alpha=np.tile(alphas, n_parts),
+            weight=np.repeat(rows.weight * (number != np.arange(n_parts)[:, None]), len(alphas), 0),
+            centre=np.repeat(centres[:, used], len(alphas), axis=0),
+            intercept=intercept,
+            tol=TOL,
+        )
+        eta = fits.linear_predictor(rows.X).reshape(n_parts, len(alphas), *rows.Y.shape)
+        for m in range(len(alphas)):
+            losses[used, m] = family.loss(eta[number, m, np.arange(len(number))], rows.Y)
     if not len(coefs):
         losses[1] = np.inf
     return Validated(alphas, losses, rows.weight)

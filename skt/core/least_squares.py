@@ -11,6 +11,7 @@ penalty : total ridge penalty; the suite's objective is
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skt.core._typing import Array
 
@@ -22,8 +23,19 @@ RANK_TOLERANCE = 1e-12
 def eigenspectrum(Sxx: Array) -> tuple[Array, Array]:
     """Return the positive eigenvalues (r,) and eigenvectors (p, r) of a scatter matrix."""
     s, U = np.linalg.eigh(Sxx)
-    informed = s > RANK_TOLERANCE * max(s[-1], 0.0) * len(s)
+    informed = _informed(s)
     return s[informed], U[:, informed]
+
+
+def spectrum_of_rows(X: Array) -> tuple[Array, Array]:
+    """Return `eigenspectrum` of ``X'X`` for X (n, p), in the span of the rows where that is less."""
+    n, p = X.shape
+    if n >= p:
+        return eigenspectrum(X.T @ X)
+    Q, R = np.linalg.qr(X.T)
+    s, E = np.linalg.eigh(R @ R.T)
+    informed = s > RANK_TOLERANCE * max(s[-1], 0.0) * p
+    return s[informed], Q @ E[:, informed]
 
 
 def objective(W: Array, Sxx: Array, Sxy: Array, Syy: Array, n: float, alpha: float = 0.0) -> float:
@@ -45,9 +57,28 @@ def ridge(Sxx: Array, Sxy: Array, penalty: float = 0.0) -> Array:
     return (U / s) @ (U.T @ (Sxy / scale[:, None])) / scale[:, None]
 
 
+def least_norm(Sxx: Array, Sxy: Array) -> Array:
+    """Return `ridge` at penalty 0 of many domains, for (m, p, p) and (m, p, q)."""
+    scale = column_scale(Sxx)
+    s, U = np.linalg.eigh(Sxx / scale[:, :, None] / scale[:, None, :])
+    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=_informed(s))
+    turned = np.swapaxes(U, 1, 2) @ (Sxy / scale[:, :, None])
+    return (U * inverse[:, None, :]) @ turned / scale[:, :, None]
+
+
+def ranks(Sxx: Array) -> Array:
+    """Return the number of positive eigenvalues of scatter matrices, (m,) for (m, p, p)."""
+    return np.sum(_informed(np.linalg.eigvalsh(Sxx)), axis=1)
+
+
+def _informed(s: Array) -> NDArray[np.bool_]:
+    """Whether eigenvalues (..., p) in rising order are positive beyond rounding."""
+    return s > RANK_TOLERANCE * np.maximum(s[..., -1:], 0.0) * s.shape[-1]
+
+
 def column_scale(Sxx: Array) -> Array:
-    """Return the root of the diagonal, with one in place of zero."""
-    scale = np.sqrt(np.diag(Sxx))
+    """Return the root of the diagonal, with one in place of zero; (..., p) for (..., p, p)."""
+    scale = np.sqrt(np.diagonal(Sxx, axis1=-2, axis2=-1))
     return np.where(scale > 0, scale, 1.0)
 
 

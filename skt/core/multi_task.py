@@ -17,7 +17,7 @@ from skt.core import discrepancy, evidence, uowq_glm
 from skt.core._typing import Array
 from skt.core.families import GAUSSIAN
 from skt.core.rows import Rows
-from skt.core.uowq_glm import Effects, OfRows
+from skt.core.uowq_glm import GLMMFit, OfRows
 
 # Up to this number of tasks each has a fit of its own.
 FEW_TASKS = 30
@@ -40,8 +40,8 @@ class Tasks(NamedTuple):
 def fit_tasks(
     tasks: Sequence[OfRows], slopes: Array, *, centre: float | None, guard: bool
 ) -> Tasks:
-    """Fit all tasks; ``slopes`` and ``centre`` as in ``uowq_glm.fit``."""
-    effects = uowq_glm.fit(_simple(tasks), slopes, centre=centre, alike=True)
+    """Fit all tasks; ``slopes`` and ``centre`` as in ``uowq_glm.fit_glmm``."""
+    effects = uowq_glm.fit_glmm(_simple(tasks), slopes, centre=centre, alike=True)
     expanded = [uowq_glm.expanded(*each) for each in zip(tasks, effects.theta, strict=True)]
     if 1 < len(tasks) <= FEW_TASKS:
         return _each_its_own(tasks, expanded, effects, slopes, centre=centre, guard=guard)
@@ -62,7 +62,7 @@ def fit_tasks(
 def _each_its_own(
     tasks: Sequence[OfRows],
     expanded: Sequence[uowq_glm.OfModel],
-    effects: Effects,
+    effects: GLMMFit,
     slopes: Array,
     *,
     centre: float | None,
@@ -95,7 +95,7 @@ def _each_its_own(
     )
 
 
-def shares_of_all(effects: Effects, J: Array) -> Array:
+def shares_of_all(effects: GLMMFit, J: Array) -> Array:
     """Return the part of every domain in the coefficients of every domain, (T, T)."""
     posterior = effects.posterior
     T, P = effects.theta.shape
@@ -114,7 +114,7 @@ def helps(shares: Array) -> Array:
     return found
 
 
-def weights_from_shares(shares: Array, n: Array) -> Array:
+def weights_of_tasks(shares: Array, n: Array) -> Array:
     """Return what one row of task j counts in task k, a row of its own counting one, (T, T)."""
     per_row = shares / n
     own = np.diag(per_row)[:, None]
@@ -153,7 +153,7 @@ def _risk(J: Array, covariance: Array) -> float:
     return float(np.sum(J * covariance)) / 2
 
 
-def _own_risks(H: Array, n: Array, effects: Effects) -> Array:
+def _own_risks(H: Array, n: Array, effects: GLMMFit) -> Array:
     """Return the risk of every task's own fit, its slopes penalised by ``evidence.PENALTY``."""
     own = np.linalg.inv(H + evidence.PENALTY * np.eye(H.shape[1]))
     return np.einsum("kij,kij->k", H, own) / n / 2

@@ -48,8 +48,8 @@ def combined_fit(measured: Measured, M: Array) -> tuple[Array, float]:
     weights, risk = source_weights(measured, M)
     # Information has the noise of each domain in it already.
     w = np.append(1.0, weights * measured.noise[1:])
-    solver = _Solver(np.tensordot(w, measured.information, 1), measured.penalty)
-    return solver.solve(w @ measured.b), risk
+    solver = _Solver.of(np.tensordot(w, measured.information, 1), measured.penalty)
+    return solver.solve((w @ measured.b)[:, None])[:, 0], risk
 
 
 class Losses(NamedTuple):
@@ -70,15 +70,28 @@ def losses(
     """
     family, (target, *sources) = measured.family, measured.domains
     own = evidence_of(family, theta, target)
-    taken = [
-        _prefixes(family, theta, rows.take(o), [m[k] for m in candidates])
-        for k, (rows, o) in enumerate(zip(sources, order, strict=True))
-    ]
+    ordered = [rows.take(o) for rows, o in zip(sources, order, strict=True)]
     found = [
-        _assess(measured, theta, sum((t[m[k]] for k, t in enumerate(taken)), start=own))
-        for m in candidates
+        _assess(measured, theta, sum(parts, start=own))
+        for parts in _evidence_by_candidate(family, theta, ordered, np.array(candidates))
     ]
     return Losses(*map(np.array, zip(*found, strict=True)))
+
+
+def _evidence_by_candidate(
+    family: families.Family, theta: Array, sources: list[Rows], candidates: NDArray[np.integer]
+) -> list[list[Evidence]]:
+    """Return the evidence of the first rows of every source, by candidate (m, K) in parts.
+
+    Rows that the same candidates take are looked at together, and no row is looked at twice.
+    """
+    place = np.concatenate([np.arange(len(rows.X)) for rows in sources])
+    source = np.repeat(np.arange(len(sources)), [len(rows.X) for rows in sources])
+    bits = 1 << np.arange(len(candidates))
+    code = bits @ (place < candidates[:, source])  # which candidates take a row
+    rows = Rows(*map(np.concatenate, zip(*sources, strict=True)))
+    parts = {k: evidence_of(family, theta, rows.take(code == k)) for k in np.unique(code) if k}
+    return [[part for k, part in parts.items() if k & bit] for bit in bits]
 
 
 def _assess(measured: Measured, theta: Array, total: Evidence) -> tuple[float, Array]:
@@ -108,18 +121,6 @@ def _left_out(
     unit = np.eye(q) * (1 + 1e-9)
     change = h @ np.linalg.solve(unit - V @ h, residual[:, :, None])
     return family.loss(eta - change[:, :, 0], rows.Y)
-
-
-def _prefixes(
-    family: families.Family, theta: Array, rows: Rows, sizes: Sequence[int]
-) -> dict[int, Evidence]:
-    """Return the evidence of the first rows, by their number; no row is looked at twice."""
-    total, start, found = evidence_of(family, theta, rows.take(slice(0, 0))), 0, {}
-    for stop in sorted(set(sizes)):
-        if stop > start:
-            total = total + evidence_of(family, theta, rows.take(slice(start, stop)))
-        start, found[stop] = stop, total
-    return found
 
 
 def choose_rows(

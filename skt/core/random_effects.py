@@ -33,6 +33,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from skt.core._typing import Array
+from skt.core.information import Information
 from skt.core.least_squares import eigenspectrum
 
 
@@ -269,10 +270,10 @@ def gradient(m: Latent) -> Effects:
     )
 
 
-def information(m: Latent) -> Array:
-    """Return the average of observed and expected information, (3K + 4, 3K + 4).
+def information(m: Latent) -> Information:
+    """Return the average of observed and expected information, of all 3K + 4 parameters.
 
-    Parameters are in the order of `Effects`: prior, own, scale, noise. With ``V`` the covariance
+    They are in the order of `Effects`: prior, own, scale, noise. With ``V`` the covariance
     of the observations and f_j = (dV/d theta_j) V^{-1} z it is ``f_j'V^{-1} f_k / 2``. f_j is an
     offset inside one domain, or ``sqrt(s) rho u'g`` in all of them, g the change of m:
 
@@ -294,17 +295,15 @@ def information(m: Latent) -> Array:
     change = pulled(root * e)
     mean = m.mean.T.reshape(-1, 1)
     outer = np.hstack((mean, by_own, by_scale - change, by_noise))
-    G = np.hstack((-mean, np.zeros_like(by_own), change, np.zeros_like(by_noise)))
     inner = np.vstack([m.root @ part for part in outer.reshape(q, p, -1)])
-    total = -inner.T @ inner + (G.T @ G / pi if pi > 0 else 0.0)
-    here = 1 + np.arange(K + 1)
-    for a, f in enumerate(offsets):
-        for b, g in enumerate(offsets):
-            inside = domains.sums(np.sum(f * g, axis=1) / m.spread)
-            total[here + a * (K + 1), here + b * (K + 1)] += inside
-    noise = here + 2 * (K + 1)
-    total[noise, noise] += q * np.maximum(domains.n - domains.ranks, 0.0) / effects.noise**2
-    return total / 2
+    factor, sign = inner.T, -np.ones(p * q)
+    if pi > 0:
+        G = np.hstack((-mean, np.zeros_like(by_own), change, np.zeros_like(by_noise)))
+        factor, sign = np.hstack((factor, G.T / np.sqrt(pi))), np.append(sign, np.ones(p * q))
+    f = np.array(offsets)
+    inside = domains.sums(np.einsum("arq,brq->abr", f, f) / m.spread)
+    inside[2, 2] += q * np.maximum(domains.n - domains.ranks, 0.0) / effects.noise**2
+    return Information(0.0, np.moveaxis(inside, 2, 0) / 2, factor / np.sqrt(2), sign)
 
 
 # Prediction ----------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ import numpy as np
 from skt.core._typing import EPS, Array
 from skt.core.least_squares import penalty_grid
 from skt.core.moments import Moments
+from skt.core.safeguard import power_of_two
 
 # Below this many rows per direction of X the residual variance, on which the criterion of the
 # rank rests, is a poor estimate, and least squares a poor start: cross-validate instead.
@@ -389,8 +390,10 @@ def mean_errors(values: Array, folds: Folds) -> Array:
     if n_folds == 0:
         return np.zeros(len(values))
     once = min(float(folds.train.n[0] / np.sum(folds.test.n)), 1.0)
-    spread = np.sum((values - values.mean(axis=1)[:, None]) ** 2, axis=1) / max(n_folds - 1, 1)
-    return np.sqrt(spread / (once * n_folds))
+    unit = power_of_two(values)
+    away = (values - values.mean(axis=1)[:, None]) / unit
+    spread = np.sum(away**2, axis=1) / max(n_folds - 1, 1)
+    return np.sqrt(spread / (once * n_folds)) * unit
 
 
 # A coefficient to start from ----------------------------------------------------------------

@@ -53,7 +53,7 @@ def objective(W: Array, X: Array, Y: Array, v: Array, A: Array) -> float:
     return float(v @ (logsumexp(F, axis=1) - np.sum(Y * F, axis=1)) / v.sum())
 
 
-def gradient(W: Array, X: Array, Y: Array, v: Array, A: Array) -> Array:
+def loss_gradient(W: Array, X: Array, Y: Array, v: Array, A: Array) -> Array:
     """Return the derivative of L by the filters (R, d)."""
     return _value_and_gradient(W, X.reshape(-1, X.shape[-1]), Y, v / v.sum(), A)[1]
 

@@ -41,9 +41,16 @@ def mean_difference(loss: Array, other: Array, weight: Array) -> tuple[Array, Ar
     """
     n = np.sum(weight)
     difference = loss - other
+    unit = power_of_two(difference)  # losses in units of next to no noise are huge
+    difference = difference / unit
     mean = difference @ weight / n
     variance = (difference - mean[..., None]) ** 2 @ weight / n
-    return mean, np.sqrt(variance / max(n - 1, 1.0))
+    return mean * unit, np.sqrt(variance / max(n - 1, 1.0)) * unit
+
+
+def power_of_two(values: Array) -> float:
+    """Return the power of two below the largest value, by which to divide without rounding."""
+    return float(np.ldexp(1.0, np.frexp(np.max(np.abs(values), initial=0.0))[1] - 1))
 
 
 def log_gain(loss: Array, other: Array, weight: Array) -> tuple[float, float]:

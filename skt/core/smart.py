@@ -53,6 +53,8 @@ CHECK_EVERY = 5
 RISEN, PATIENCE = 1.5, 5
 # Stands for zero where it is divided by.
 TINY = 1e-100
+# Quadratic forms in G that are less, relative to its trace, are rounding errors.
+UNSEEN = 16 * np.finfo(np.float64).eps
 
 
 class SmartProblem(NamedTuple):
@@ -238,10 +240,11 @@ def update_right(s: State, problem: SmartProblem, rho: Array) -> State:
 
 
 def update_values(s: State, problem: SmartProblem) -> State:
-    """Minimise (S2) in d: d_j = (U'HV)_jj / (U'GU)_jj."""
+    """Minimise (S2) in d: d_j = (U'HV)_jj / (U'GU)_jj; zero where rows do not see the direction."""
     above = np.sum(s.U * (problem.m.H @ s.V), axis=-2)
     below = np.sum(s.U * problem.gram(s.U), axis=-2)
-    return s._replace(d=above / np.maximum(below, TINY))
+    seen = below > UNSEEN * np.trace(problem.m.G, axis1=-2, axis2=-1)[..., None]
+    return s._replace(d=np.where(seen, above / np.maximum(below, TINY), 0.0))
 
 
 def update_copies(s: State, problem: SmartProblem, penalties: Penalties, rho: Array) -> State:

@@ -28,7 +28,7 @@ GOLDEN_STEPS = 20  # half a decade shrinks to 3e-5 of one; the evidence errs by 
 # Residuals below this share of the response are rounding, not noise.
 LEAST_NOISE = 1e-14
 # A class varies in each direction by at least this share of all classes' pooled variance.
-LEAST_VARIANCE = 1e-6
+VARIANCE_FLOOR = 1e-6
 
 # Linear algebra on the small side ---------------------------------------------------------------
 
@@ -97,14 +97,14 @@ def plus(A: Array, number: float) -> Array:
     return A
 
 
-def indicators(codes: Codes) -> Array:
+def one_hot(codes: Codes) -> Array:
     """Return one column of zeros and ones for each class, (n, C)."""
     return np.eye(np.max(codes) + 1)[codes]
 
 
-def normalised_indicators(codes: Codes) -> Array:
+def normalised_one_hot(codes: Codes) -> Array:
     """Return Z (n, C)."""
-    return indicators(codes) / np.sqrt(np.bincount(codes))
+    return one_hot(codes) / np.sqrt(np.bincount(codes))
 
 
 # H-score ----------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def h_score(F: Array, codes: Codes) -> float:
     It is ``||P Z||^2`` with P the projection on the centred features, and so the same for every
     invertible linear map of these. With n <= d + 1 it is C - 1 for almost all features.
     """
-    return float(np.sum(coordinates(unit_columns(F), normalised_indicators(codes))[1] ** 2))
+    return float(np.sum(coordinates(unit_columns(F), normalised_one_hot(codes))[1] ** 2))
 
 
 def shrinkage_weight(F: Array, G: Array) -> float:
@@ -148,7 +148,7 @@ def shrunk_h_score(F: Array, codes: Codes) -> float:
     if r == 0:
         return h_score(F, codes)
     # Less their means: nothing of a constant is explained, and no digits are lost to it.
-    return explained(F, G, centred(normalised_indicators(codes)), n * r * mu / (1 - r))
+    return explained(F, G, centred(normalised_one_hot(codes)), n * r * mu / (1 - r))
 
 
 # LogME ------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def leep(theta: Array, codes: Codes) -> float:
 
     P(y | z) is the mean of theta over the rows of class y, relative to that over all rows.
     """
-    joint = indicators(codes).T @ theta  # (C, S)
+    joint = one_hot(codes).T @ theta  # (C, S)
     marginal = np.sum(joint, axis=0)
     conditional = np.divide(joint, marginal, out=np.zeros_like(joint), where=marginal > 0)
     return float(np.mean(np.log(np.sum(conditional[codes] * theta, axis=1))))
@@ -256,13 +256,13 @@ def gbc(F: Array, codes: Codes) -> float:
 
 def class_moments(F: Array, codes: Codes) -> tuple[Array, Array]:
     """Return means and positive variances of every class, (C, d) each, with divisor n_c."""
-    member, size = indicators(codes), np.bincount(codes)[:, None]
+    member, size = one_hot(codes), np.bincount(codes)[:, None]
     mean = member.T @ F / size
     variance = member.T @ (F - mean[codes]) ** 2 / size
     pooled = np.sum(size * variance, axis=0) / len(F)
     pooled = np.where(pooled > 0, pooled, np.maximum(np.var(F, axis=0), np.finfo(float).tiny))
     variance = np.where(size == 1, pooled, variance)
-    return mean, np.maximum(variance, LEAST_VARIANCE * pooled)
+    return mean, np.maximum(variance, VARIANCE_FLOOR * pooled)
 
 
 def coding_rate(F: Array, eps: float) -> float:
@@ -320,7 +320,7 @@ def unlike_class(F: Array, codes: Codes) -> Array:
 
     The covariance within classes is pooled and shrunk by Ledoit and Wolf's weight.
     """
-    member = indicators(codes)
+    member = one_hot(codes)
     W = unit_scale(F - (member.T @ F / np.bincount(codes)[:, None])[codes])
     n, d = W.shape
     G = gram(W)

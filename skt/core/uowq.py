@@ -151,7 +151,7 @@ def matrix_combination(problem: Problem, *, alpha: float | None, guard: bool) ->
     models = variance_search.fit_models(domains, noise=noise, prior=prior)
     if noise is not None:
         models = [m._replace(search=m.search._replace(noise_df=df)) for m in models]
-    combined = _combined(problem, models, penalty)
+    combined = mixture(problem, models, penalty)
     if not guard or K == 0:
         return combined
     return unless_refused(problem, combined, alone_combination(problem.alone, alpha=alpha))
@@ -209,6 +209,7 @@ def loo_residuals_of(problem: Problem, fit: Combination) -> Array:
     if fit.left_out is not None:
         return fit.left_out
     h = leverage(problem, fit.covariance, fit.noise, fit.level.weight)
+    h = h * np.minimum(problem.weight, 1.0)  # one copy, or the whole of a lighter row
     residual = problem.Y - problem.X @ fit.coef - fit.level.shift
     return least_squares.loo_residuals(residual, h[:, None])
 
@@ -225,17 +226,17 @@ def leverage(problem: Problem, covariance: Array, noise: float = 1.0, level: flo
 
 def source_only_combination(problem: Problem) -> Combination:
     """Mean of the sources' coefficients as random effects, for a target of one or two rows."""
-    return _combined(problem, [variance_search.fit_effects(problem.domains)])
+    return mixture(problem, [variance_search.fit_effects(problem.domains)])
 
 
-def _combined(
+def mixture(
     problem: Problem, models: list[variance_search.Model], penalty: float | None = None
 ) -> Combination:
     """Return the mean of models by their weights; what they differ by is uncertain as well.
 
     ``penalty`` is that of the target part, None where the models tell it.
     """
-    fits = [_from_effects(problem, model, penalty) for model in models]
+    fits = [effects_combination(problem, model, penalty) for model in models]
     if len(fits) == 1:
         return fits[0]
     weight = np.array([model.weight for model in models])
@@ -274,9 +275,10 @@ def _combined(
     )
 
 
-def _from_effects(
-    problem: Problem, model: variance_search.Model, penalty: float | None
+def effects_combination(
+    problem: Problem, model: variance_search.Model, penalty: float | None = None
 ) -> Combination:
+    """Return the best linear prediction at fitted parameters; ``penalty`` as in `mixture`."""
     domains, effects = problem.domains, model.effects
     m = random_effects.Latent(domains, effects)
     prediction = random_effects.predict_target(m)

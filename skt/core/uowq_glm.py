@@ -55,7 +55,7 @@ FREE = 1e-6
 INNER = 2
 # A search ends where no domain's log-likelihood changes by more; where variances are given, or of
 # the target alone, Newton's steps are exact, and there is no reason to stop before.
-TOL, EXACT_TOL, MAX_ITER = 1e-3, 1e-9, 100
+STEP_TOL, EXACT_TOL, MAX_ITER = 1e-3, 1e-9, 100
 
 
 class Likelihood(Protocol):
@@ -172,7 +172,7 @@ class Posterior(NamedTuple):
         return parts / max(np.trace(J), 1e-300)
 
 
-class State(NamedTuple):
+class GLMMState(NamedTuple):
     """Where a search is."""
 
     m: Array  # (P,)
@@ -180,10 +180,10 @@ class State(NamedTuple):
     variances: Variances
 
 
-class Effects(NamedTuple):
+class GLMMFit(NamedTuple):
     """Mode of (R2) at variances of largest approximate marginal likelihood."""
 
-    state: State
+    state: GLMMState
     posterior: Posterior
     n_iter: int
     converged: bool
@@ -219,14 +219,14 @@ def posterior_of(H: Array, b: Array, variances: Variances, slopes: Array) -> Pos
     return Posterior(m, T * (seen - reduced @ m), (C + C.T) / 2, reduced, T)
 
 
-def fit(
+def fit_glmm(
     domains: Sequence[Likelihood],
     slopes: Array,
     *,
     centre: float | None = None,
     start: Array | None = None,
     alike: bool = False,
-) -> Effects:
+) -> GLMMFit:
     """Fit the random effects of all domains; of one domain only m is fitted.
 
     ``slopes`` (P,) says which coefficients are slopes. ``centre`` is the variance of those of m
@@ -237,9 +237,9 @@ def fit(
     centres = np.array([0.3 if centre is None else centre, np.inf])
     own = np.full((K + 1, 2), ALIKE if K else LEAST_VARIANCE)
     origin = np.zeros(P) if start is None else start
-    begin = State(origin, np.zeros((K + 1, P)), _scattered(own, centres))
+    begin = GLMMState(origin, np.zeros((K + 1, P)), _scattered(own, centres))
 
-    def search(about: Sequence[Likelihood], state: State, nu: float) -> Effects:
+    def search(about: Sequence[Likelihood], state: GLMMState, nu: float) -> GLMMFit:
         each = np.full(K + 1, nu)
         each[:1] = nu if alike else NUS[0]
         return _search(about, state, slopes=slopes, free=centre is None, nu=each)
@@ -282,15 +282,15 @@ def _about_the_nearest(domains: Sequence[Likelihood], theta: Array, slopes: Arra
 
 def _search(
     domains: Sequence[Likelihood],
-    begin: State,
+    begin: GLMMState,
     *,
     slopes: Array,
     free: bool,
     nu: Array,
-) -> Effects:
+) -> GLMMFit:
     """Alternate Newton's steps and steps of the variances from a start."""
     m, d, variances = begin
-    tol = TOL if len(domains) > 1 else EXACT_TOL
+    tol = STEP_TOL if len(domains) > 1 else EXACT_TOL
     n_iter, converged = 0, False
     while not converged and n_iter < MAX_ITER:
         n_iter += 1
@@ -309,7 +309,7 @@ def _search(
         converged = bool(np.einsum("ki,kij,kj->k", moved, H, moved).max() < tol)
     height = -objective(domains, m, d, variances, slopes) + _volume(H, posterior, variances, slopes)
     height += _log_prior(variances, posterior, slopes, nu)
-    return Effects(State(m, d, variances), posterior, n_iter, converged, height)
+    return GLMMFit(GLMMState(m, d, variances), posterior, n_iter, converged, height)
 
 
 def _volume(H: Array, posterior: Posterior, variances: Variances, slopes: Array) -> float:
@@ -426,7 +426,7 @@ def _eta(rows: Rows, theta: Array) -> Array:
 # --- The target's coefficients ------------------------------------------------------------------
 
 
-class Combination(NamedTuple):
+class GLMMCombination(NamedTuple):
     """Coefficients of the target and what they are expected to be worth."""
 
     theta: Array  # (P,)
@@ -449,16 +449,16 @@ def mixed_combination(
     centre: float | None,
     guard: bool,
     start: Array | None = None,
-) -> Combination:
+) -> GLMMCombination:
     """Combine target and sources by random effects.
 
     The guard gives the target alone the part that rows left out speak for.
     """
     domains = [target, *sources]
-    alone = fit([target], slopes, centre=centre, start=start)
+    alone = fit_glmm([target], slopes, centre=centre, start=start)
     effects = alone
     if sources:
-        effects = fit(domains, slopes, centre=centre, start=start)
+        effects = fit_glmm(domains, slopes, centre=centre, start=start)
     J = _row_information(target, effects.theta[0])
     covariance, own = effects.posterior.covariance_of(0), alone.posterior.covariance_of(0)
     risks = [float(np.sum(J * cov)) / 2 for cov in (covariance, own)]
@@ -471,12 +471,12 @@ def mixed_combination(
         shares = (1 - part) * shares + part * alone.posterior.shares_of(0, J)[0] * _first(shares)
         risks[0] = (1 - part) * risks[0] + part * risks[1]
     n = np.array([domain.n for domain in domains])
-    return Combination(
+    return GLMMCombination(
         theta,
         covariance,
         shares,
-        weights_from_shares(shares, n),
-        _discrepancy(effects.theta, J),
+        _row_weights(shares, n),
+        _estimated_discrepancy(effects.theta, J),
         risks[0],
         risks[1],
         float(effects.variances.centre[0]),
@@ -489,7 +489,7 @@ def _first(values: Array) -> Array:
     return np.eye(1, len(values))[0]
 
 
-def weights_from_shares(shares: Array, n: Array) -> Array:
+def _row_weights(shares: Array, n: Array) -> Array:
     """Return weights per row; NaN where the target has no part that a row could be compared to."""
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = allocation.weights_from_shares(shares, n)
@@ -501,7 +501,7 @@ def _row_information(target: OfRows, theta: Array) -> Array:
     return target.at(theta).information / max(target.n, 1e-300)
 
 
-def _discrepancy(theta: Array, J: Array) -> Array:
+def _estimated_discrepancy(theta: Array, J: Array) -> Array:
     """Return ``delta_i' J delta_j / d`` of estimated coefficients, (K, K)."""
     delta = theta[1:] - theta[0]
     return delta @ J @ delta.T / theta.shape[1]
@@ -548,7 +548,7 @@ def left_out_losses(target: OfRows, theta: Array, covariance: Array) -> Array:
 # --- One weight per row (arXiv 2601.10779v2) ----------------------------------------------------
 
 
-def scalar_combination(
+def weighted_combination(
     target: OfRows,
     sources: Sequence[Likelihood],
     slopes: Array,
@@ -556,23 +556,23 @@ def scalar_combination(
     weights: str | Array,
     centre: float | None,
     start: Array | None = None,
-) -> Combination:
+) -> GLMMCombination:
     """Minimise ``sum_k w_k loss_k(theta)`` and the penalty, all domains sharing theta.
 
     ``weights`` names the rule, "plugin" or "sure", or gives w (K,).
     """
     domains = [target, *sources]
-    alone = fit([target], slopes, centre=centre, start=start)
+    alone = fit_glmm([target], slopes, centre=centre, start=start)
     J = _row_information(target, alone.theta[0])
     n = np.array([domain.n for domain in domains])
     delta = _own_fits(domains, alone.theta[0], slopes) - alone.theta[0]
     M = delta @ J @ delta.T / len(slopes)
     w = _weights(weights, M, float(np.sum(J * alone.posterior.covariance)) / len(slopes), n)
     weighted = Weighted(domains, np.append(1.0, w))
-    effects = fit([weighted], slopes, centre=centre, start=start)
+    effects = fit_glmm([weighted], slopes, centre=centre, start=start)
     shares = allocation.shares_from_weights(w, n)
     risk = len(slopes) / 2 * allocation.risk(w, n, M)
-    return Combination(
+    return GLMMCombination(
         effects.theta[0],
         effects.posterior.covariance,
         shares,
@@ -615,7 +615,7 @@ def _own_fits(domains: Sequence[Likelihood], theta: Array, slopes: Array) -> Arr
     fits = []
     for domain in domains[1:]:
         moved = _Moved(domain, theta)
-        own = fit([moved], slopes, centre=1 / evidence.PENALTY)
+        own = fit_glmm([moved], slopes, centre=1 / evidence.PENALTY)
         fits.append(theta + own.theta[0])
     # No sources, no differences.
     return np.array(fits).reshape(len(domains) - 1, len(theta))
@@ -661,7 +661,7 @@ def pearson_dispersion(domains: Sequence[OfRows], slopes: Array) -> float:
     square, df = 0.0, 0.0
     for domain in domains:
         rows, family = domain.rows, domain.family
-        theta = fit([domain], slopes, start=_constant(domain, slopes)).theta[0]
+        theta = fit_glmm([domain], slopes, start=_constant(domain, slopes)).theta[0]
         eta = _eta(rows, theta)
         variance = np.diagonal(family.variance(eta), axis1=1, axis2=2)
         residual = (rows.Y - family.mean(eta)) ** 2 / np.maximum(variance, 1e-12)

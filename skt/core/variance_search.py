@@ -20,10 +20,11 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from numpy.typing import NDArray
 
 from skt.core import random_effects
 from skt.core._typing import Array
+from skt.core.information import Information
 from skt.core.random_effects import Domains, Effects, Latent
 
 # Spreads and degrees of freedom of (P1) and (P2), chosen by hand on simulated designs and on eight
@@ -43,6 +44,10 @@ TOLERANCE = 1e-3
 # From several starts the search goes this far before it goes on from the best.
 ROUGH = 1.0
 MOST_STEPS = 100
+# After so many steps the last few correct the information.
+STEPS_UNCORRECTED, MEMORY = 10, 3
+# Stands for the logarithm of zero: the exponential of it is zero.
+LOG_ZERO = -1000.0
 
 
 class Search(NamedTuple):
@@ -113,22 +118,24 @@ def newton(
     """Minimise within bounds; return the end, the number of steps, and whether it converged.
 
     A coordinate on its bound is held while the slope points outwards. The damping falls after a
-    step that kept what it promised, and rises after one that did not, until a step does.
+    step that kept what it promised, and rises after one that did not, until a step does. A search
+    that takes long goes along a valley where the information overstates the curvature: then the
+    changes of the slope over the last steps correct it (`_corrected`).
     """
     low, high = bounds
     point, damping = at(np.clip(x, low, high)), 1e-2
+    changes: list[tuple[Array, Array]] = []
     for n_iter in range(1, MOST_STEPS + 1):
         g, H = point.gradient, point.information
-        free = ~((point.x <= low) & (g > 0) | (point.x >= high) & (g < 0))
-        kept = 0.0
+        outwards = (point.x <= low) & (g > 0) | (point.x >= high) & (g < 0)
+        free, kept = (low < high) & ~outwards, 0.0
         while kept < 0.01:
-            whole = np.zeros_like(x)
-            whole[free] = _damped(H[np.ix_(free, free)], g[free], damping)
+            whole = _corrected(partial(H.step, free=free, damping=damping), g * free, changes)
             if not -float(g @ whole) >= tolerance:
-                return point, n_iter, _little_is_left(g[free], H[np.ix_(free, free)])
+                return point, n_iter, _little_is_left(g, H, free)
             step = np.clip(whole, -LONGEST_STEP, LONGEST_STEP)
             step = np.clip(point.x + step, low, high) - point.x
-            expected = -float(g @ step + step @ H @ step / 2)
+            expected = -float(g @ step + step @ (-g if changes else H.times(step)) / 2)
             if expected <= tolerance / 10:  # the limits have bent the step
                 damping *= 10.0
                 continue
@@ -136,26 +143,42 @@ def newton(
             kept = (point.value - trial.value) / expected if np.isfinite(trial.value) else -1.0
             damping *= 10.0 if kept < 0.25 else 0.1 if kept > 0.75 else 1.0
             damping = max(damping, 1e-6)
+            if kept < 0.01:
+                changes = []
+        if n_iter >= STEPS_UNCORRECTED:
+            changes = [*changes[1 - MEMORY :], (trial.x - point.x, trial.gradient - g)]
         point = trial
     return point, MOST_STEPS, False
 
 
-def _little_is_left(g: Array, H: Array) -> bool:
+def _corrected(
+    step: Callable[[Array], Array], g: Array, changes: list[tuple[Array, Array]]
+) -> Array:
+    """Return the step to slope g, with the inverse information corrected as by L-BFGS.
+
+    ``step(g)`` is Newton's; ``changes`` hold what the last steps changed, and the slopes by them.
+    Coordinates that are held have slope zero in g, and do not move.
+    """
+    moving, used = g != 0, []
+    for dx, dg in reversed(changes):
+        dx, dg = dx * moving, dg * moving
+        curvature = float(dx @ dg)
+        if curvature > 1e-10 * np.sqrt((dx @ dx) * (dg @ dg)):
+            part = float(dx @ g) / curvature
+            g = g - part * dg
+            used.append((dx, dg, curvature, part))
+    found = step(g)
+    for dx, dg, curvature, part in reversed(used):
+        found = found - (part + float(dg @ found) / curvature) * dx
+    return found
+
+
+def _little_is_left(g: Array, H: Information, free: NDArray[np.bool_]) -> bool:
     """Whether a step that is damped by one only would lower the objective by little.
 
     Where the damping is higher a step promises little because it is short.
     """
-    return bool(-float(g @ _damped(H, g, 1.0)) < 0.1)
-
-
-def _damped(H: Array, g: Array, damping: float) -> Array:
-    """Return the step ``-(H + damping I)^{-1} g``."""
-    raised = H.copy()
-    raised[np.diag_indices_from(raised)] += damping
-    _, step, failed = lapack.dposv(raised, -g, lower=1) if len(g) else (None, g, 0)
-    if failed:
-        step = -g / (np.maximum(np.diag(H), 0.0) + damping)
-    return step
+    return bool(-float(g @ H.step(g, free, 1.0)) < 0.1)
 
 
 class _Point:
@@ -163,11 +186,9 @@ class _Point:
 
     def __init__(self, space: "_Space", x: Array) -> None:
         self.x, self.space = x, space
-        z = space.values.copy()
-        z[space.free] = x
-        self.effects = space.effects(z)
+        self.effects = space.effects(x)
         self.latent = Latent(space.domains, self.effects)
-        self.priors = space.priors(z)
+        self.priors = space.priors(x)
         self.value = random_effects.minus_log_likelihood(self.latent)
         self.value += sum(prior.value for _, prior in self.priors)
 
@@ -183,27 +204,26 @@ class _Point:
         g = random_effects.vector(random_effects.gradient(self.latent)) * self.slopes
         for here, prior in self.priors:
             g[here] += prior.slope
-        return g[self.space.free]
+        return g
 
     @cached_property
-    def information(self) -> Array:
+    def information(self) -> Information:
         """Average information on x, and the curvature of the priors."""
-        H = random_effects.information(self.latent) * np.outer(self.slopes, self.slopes)
-        for here, prior in self.priors:
-            H[np.ix_(here, here)] += prior.curvature
-        H = H[np.ix_(self.space.free, self.space.free)]
         # The second derivative by log(tau) is tau^2 I and tau times the slope by tau. It keeps the
         # step towards a variance of zero, where the objective is flat, within two; where it is
         # negative it would not keep H positive.
-        log = self.space.is_log[self.space.free]
-        H[log, log] += np.maximum(self.gradient[log], 0.0) / 2
-        return H
+        diagonal = np.where(self.space.is_log, np.maximum(self.gradient, 0.0) / 2, 0.0)
+        common = []
+        for here, prior in self.priors:
+            diagonal[here] += prior.weight
+            common.append(np.zeros_like(self.x))
+            common[-1][here] = prior.common
+        return random_effects.information(self.latent).scaled(self.slopes).plus(diagonal, common)
 
     @property
     def evidence(self) -> float:
         """Laplace's approximation of the logarithm of the marginal likelihood."""
-        e = np.linalg.eigvalsh(self.information) if len(self.x) else np.ones(1)
-        return -self.value - float(np.sum(np.log(np.maximum(e, 1e-6)))) / 2
+        return -self.value - self.information.log_determinant(self.space.free) / 2
 
     @property
     def noise_df(self) -> float:
@@ -211,9 +231,10 @@ class _Point:
         place = self.space.noise.start
         if not self.space.free[place]:
             return np.inf
-        here = int(np.sum(self.space.free[:place]))
-        e, Q = np.linalg.eigh(self.information)
-        return 2 / float(Q[here] ** 2 @ (1 / np.maximum(e, 1e-6)))
+        one = np.zeros_like(self.x)
+        one[place] = 1.0
+        variance = -self.information.step(one, self.space.free, 1e-6)[place]
+        return 2 / max(float(variance), 1e-6)
 
 
 # Priors ------------------------------------------------------------------------------------------
@@ -224,7 +245,13 @@ class Prior(NamedTuple):
 
     value: float
     slope: Array  # (m,)
-    curvature: Array  # (m, m)
+    weight: Array  # (m,) diagonal of the curvature, ...
+    common: Array  # (m,) ... less the square of this
+
+    @property
+    def curvature(self) -> Array:
+        """Curvature of the prior, the common part taken off, (m, m)."""
+        return np.diag(self.weight) - np.outer(self.common, self.common)
 
 
 def alike(
@@ -234,26 +261,37 @@ def alike(
 
     c has the prior ``N(centre, 1 / precision)``, or a flat one. The weights by which it is found
     are those of Student's t as a mixture of normals; they stand for the curvature as well. With its
-    tails there are several good places; the search starts from every tenth of the values.
+    tails there are several good places; the search starts from every tenth of the values. A step
+    is Newton's, at most twice that of the mixture: up to there the loss cannot rise.
     """
     scale = 1 / np.broadcast_to(np.square(spread), values.shape)
     c = np.quantile(values, np.linspace(0, 1, 11), method="nearest")
 
-    def weights(c: Array) -> tuple[Array, Array]:
-        square = scale * (values - c[:, None]) ** 2
-        return scale * (df + 1) / (df + square), (df + 1) * np.log1p(square / df)
+    def weights(c: Array) -> Array:
+        return scale * (df + 1) / (df + scale * (values - c[:, None]) ** 2)
 
     def loss(c: Array) -> Array:
-        return (np.sum(weights(c)[1], axis=1) + precision * (c - centre) ** 2) / 2
+        tails = (df + 1) * np.log1p(scale * (values - c[:, None]) ** 2 / df)
+        return (np.sum(tails, axis=1) + precision * (c - centre) ** 2) / 2
 
-    for n_steps in (20, 100):
-        for _ in range(n_steps):
-            w = weights(c)[0]
-            c = (w @ values + precision * centre) / (np.sum(w, axis=1) + precision)
+    def moved(c: Array) -> Array:
+        w = weights(c)
+        slope = w @ values - np.sum(w, axis=1) * c + precision * (centre - c)
+        mixture = np.sum(w, axis=1) + precision
+        newton = 2 * df / (df + 1) * (w**2 @ (1 / scale)) - np.sum(w, axis=1) + precision
+        return slope / np.maximum(newton, mixture / 2)
+
+    width = np.min(spread)
+    for most, close in ((20, 1e-2 * width), (100, 1e-10 * width)):
+        for _ in range(most):
+            step = moved(c)
+            c = c + step
+            if np.all(np.abs(step) <= close):
+                break
         c = c[[np.argmin(loss(c))]]
-    w = weights(c)[0][0]
-    curvature = np.diag(w) - np.outer(w, w) / (np.sum(w) + precision)
-    return Prior(float(loss(c)[0]), w * (values - c), curvature)
+    w = weights(c)[0]
+    common = w / np.sqrt(np.sum(w) + precision)
+    return Prior(float(loss(c)[0]), w * (values - c), w, common)
 
 
 # Coordinates -------------------------------------------------------------------------------------
@@ -286,12 +324,15 @@ class _Space:
         self.values = self._coordinates(start)
         low = Effects(1 / size / RANGE, own / RANGE, np.full(K + 1, -20.0), 1e-7 * variance)
         high = Effects(RANGE / size, own * RANGE, np.full(K + 1, 20.0), 3.0 * variance)
-        self.bounds = self._coordinates(low)[self.free], self._coordinates(high)[self.free]
+        self.bounds = tuple(
+            np.where(self.free, self._coordinates(limit), self.values) for limit in (low, high)
+        )
 
     def _coordinates(self, effects: Effects) -> Array:
         z = random_effects.vector(effects)
-        with np.errstate(divide="ignore"):  # what is zero is not free
-            return np.where(self.is_log, np.log(np.where(self.is_log, z, 1.0)), z)
+        with np.errstate(divide="ignore"):  # what is zero is not free, and stays zero
+            log = np.maximum(np.log(np.where(self.is_log, z, 1.0)), LOG_ZERO)
+        return np.where(self.is_log, log, z)
 
     def effects(self, z: Array) -> Effects:
         """Return the parameters at coordinates."""
@@ -329,7 +370,7 @@ class _Space:
                 other = self.values.copy()
                 other[self.scale] = np.append(1.0, scales)
                 found.append(other)
-        return [z[self.free] for z in found]
+        return found
 
 
 def _sizes(domains: Domains) -> tuple[float, Array, Array]:

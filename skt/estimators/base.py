@@ -58,7 +58,16 @@ def _public(cls):
         yield from _public(each)
 
 
-class LinearPrediction:
+class FittedRows:
+    """What every prediction begins with."""
+
+    def _checked(self, X):
+        """Return X as a fitted estimator takes it."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+
+class LinearPrediction(FittedRows):
     """Prediction by ``coef_`` and ``intercept_``."""
 
     def predict(self, X):
@@ -76,17 +85,15 @@ class LinearPrediction:
         """
         return self._checked(X) @ self.coef_.T + self.intercept_
 
-    def _checked(self, X):
-        """Return X as a fitted estimator takes it."""
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
+class Classification(FittedRows):
+    """Probabilities and classes by ``_scores(X)`` and ``classes_``.
 
-class LinearClassification:
-    """Probabilities and classes by ``coef_``, ``intercept_`` and ``classes_``."""
+    Scores have one column for each class; of two classes their log odds alone will do.
+    """
 
     def decision_function(self, X):
-        """Linear predictors of the target.
+        """Scores of the classes, whose exponentials are in proportion to the probabilities.
 
         Parameters
         ----------
@@ -99,10 +106,7 @@ class LinearClassification:
             Log odds of the second of two classes, or logarithms of probabilities up to a
             constant of each row.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        eta = X @ self.coef_.T + self.intercept_
-        return eta[:, 0] if len(self.classes_) == 2 else eta
+        return log_odds(self._scores(X))
 
     def predict_proba(self, X):
         """Probabilities of the classes, in the order of ``classes_``.
@@ -117,10 +121,7 @@ class LinearClassification:
         ndarray of shape (n_samples, n_classes)
             Probabilities.
         """
-        eta = self.decision_function(X)
-        if eta.ndim == 1:
-            return np.column_stack([expit(-eta), expit(eta)])
-        return softmax(eta, axis=1)
+        return probabilities(self._scores(X))
 
     def predict_log_proba(self, X):
         """Logarithms of the probabilities.
@@ -150,9 +151,39 @@ class LinearClassification:
         ndarray of shape (n_samples,)
             Classes.
         """
-        eta = self.decision_function(X)
-        codes = (eta > 0).astype(int) if eta.ndim == 1 else np.argmax(eta, axis=1)
+        codes = most_probable(self._scores(X))
         return self.classes_[codes]
+
+
+class LinearClassification(Classification):
+    """Classification by ``coef_``, ``intercept_`` and ``classes_``."""
+
+    def _scores(self, X):
+        return self._checked(X) @ self.coef_.T + self.intercept_
+
+
+def log_odds(scores):
+    """Return the log odds of the second of two classes (n,), or the scores of more (n, C)."""
+    if scores.shape[1] == 2:
+        return scores[:, 1] - scores[:, 0]
+    return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def probabilities(scores):
+    """Return the probabilities of all classes, (n, C)."""
+    eta = log_odds(scores)
+    return np.column_stack([expit(-eta), expit(eta)]) if eta.ndim == 1 else softmax(eta, axis=1)
+
+
+def most_probable(scores):
+    """Return the code of the most probable class of each row, (n,)."""
+    eta = log_odds(scores)
+    return (eta > 0).astype(int) if eta.ndim == 1 else np.argmax(eta, axis=1)
+
+
+def centred_intercepts(intercept):
+    """Return intercepts (q,); of several classes they are known up to a constant: sum zero."""
+    return intercept - (intercept.size > 1) * intercept.mean()
 
 
 def small_blas(n_features):

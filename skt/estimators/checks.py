@@ -16,6 +16,7 @@ COUNT = Interval(Integral, 0, None, closed="left")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
 PENALTY = Interval(Real, 0, None, closed="both")  # infinity is a limit of its own
 POSITIVE = Interval(Real, 0, None, closed="neither")
+SHARE = Interval(Real, 0, 1, closed="both")
 NUMBER = Interval(Real, None, None, closed="neither")
 FOLDS = [Interval(Integral, 2, None, closed="left"), "cv_object"]
 FAMILY = [StrOptions({"auto", *FAMILIES})]
@@ -31,6 +32,26 @@ def check_coverage(coverage):
 def is_auto(value):
     """Whether a value is the word "auto"."""
     return isinstance(value, str) and value == "auto"
+
+
+def given_weights(weights, names):
+    """Return the weight of one row of each source as an array, or the name of a rule."""
+    if isinstance(weights, str):
+        return weights
+    if isinstance(weights, dict):
+        raise TypeError(
+            "weights is a dict; give an array of one weight per source, in the order of "
+            f"source_names_: {', '.join(names)}."
+        )
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (len(names),):
+        raise ValueError(
+            f"weights has shape {weights.shape} but there are {len(names)} sources "
+            f"({', '.join(names)}); give one weight per source, in this order."
+        )
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise ValueError(f"weights must be finite and >= 0; got {weights}.")
+    return weights
 
 
 def discrepancy_of(discrepancy, measured, names):

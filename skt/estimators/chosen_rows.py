@@ -19,7 +19,7 @@ from skt.estimators.docstrings import OUTCOMES, documents_rows
 from skt.estimators.messages import warn
 from skt.model_selection.trial import LabelledRows, can_be_tried, left_out
 from skt.sources.labels import split_domains
-from skt.sources.validate import refuse_pairs, split_rows
+from skt.sources.validate import refuse_extremes, refuse_pairs, split_rows
 
 ALONE, ALIKE = "target alone", "all rows alike"
 
@@ -125,6 +125,8 @@ class _Wrapped(FromSources, MetaEstimatorMixin, BaseEstimator):
         """Propose, try and train; return what to warn of."""
         split = split_rows(X, sample_domain, sample_weight)
         weight = None if sample_weight is None else split.weight
+        if np.asarray(y).dtype.kind == "f":
+            refuse_extremes(np.zeros(1), np.asarray(y))
         data = LabelledRows(X, y, np.asarray(sample_domain), weight)
         proposal = self._propose(data)
         self.chosen_, self.cv_losses_ = self._tried(data, split.target)

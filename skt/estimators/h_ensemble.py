@@ -1,58 +1,113 @@
 """Frozen models of any kind side by side, with a ridge on top: H-ensemble."""
 
-import numbers
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
+from skt._sklearn import StrOptions
 from skt.core import h_ensemble
-from skt.estimators.base import TransferEstimator, small_blas
-from skt.sources.forms import SourcePredictor
-from skt.sources.validate import refuse_pairs, split_rows
+from skt.estimators.base import Classification, FittedRows, FromSources, small_blas
+from skt.estimators.checks import AUTO, POSITIVE, is_auto
+from skt.estimators.docstrings import CLASSES, NUMBERS, TARGET_ONLY, documents_rows
+from skt.sources.predictors import predictors
+from skt.sources.validate import (
+    classes_and_codes,
+    refuse_extremes,
+    refuse_pairs,
+    split_rows,
+)
 
-WEIGHTS = ("auto", "uniform", "h-score")
 PAPER_PENALTY = 1e-3
+KNOWN_COLUMNS = "Rows of the target, with the columns that the sources know."
 
 
-class _HEnsemble:
-    """What the classifier and the regressor share."""
+class _Data(NamedTuple):
+    """Rows of the target, responses in units of their own, and the sources."""
+
+    X: np.ndarray  # (n, p)
+    Y: np.ndarray  # (n, C) indicators of classes, or outputs
+    sources: dict  # name -> SourcePredictor
+    classes: np.ndarray | None = None  # None for numbers
+    origin: np.ndarray | float = 0.0
+    size: np.ndarray | float = 1.0
+    one_output: bool = False
+
+    @property
+    def codes(self):
+        """Codes of the classes, (n,); None for numbers."""
+        return None if self.classes is None else np.argmax(self.Y, axis=1)
+
+
+class _Fit(NamedTuple):
+    """All that fit stores."""
+
+    data: _Data
+    summed: np.ndarray | None  # weights of the sources in a sum
+    units: list  # of every block
+    ensemble: h_ensemble.Ensemble
+
+
+class _HEnsemble(FittedRows, FromSources, BaseEstimator):
+    """Abstract base: what the classifier and the regressor share."""
 
     takes = ("predictor",)
+    _parameter_constraints = {
+        "combine": [StrOptions({"concat", "sum"})],
+        "weights": [StrOptions({"auto", "uniform", "h-score"}), "array-like"],
+        "include_target": ["boolean"],
+        "prior": [AUTO, None],
+        "alpha": [AUTO, POSITIVE],
+    }
 
-    def _fit(self, X, Y, classes, sample_domain):
-        """Fit to responses (n, C) and store."""
-        _refuse_sources(self, X, sample_domain)
-        sources = _predictors(self.estimators)
-        F = [source.features(X) for source in sources.values()]
-        codes = None if classes is None else np.argmax(Y, axis=1)
-        self.feature_weights_ = self._summed_weights(F, codes, list(sources))
-        with small_blas(len(X)):
-            self._store(sources, self._blocks(F, X), Y, self._offset(sources, X, classes), classes)
+    def __init__(
+        self,
+        estimators=None,
+        combine="concat",
+        weights="auto",
+        include_target=True,
+        prior="auto",
+        alpha="auto",
+    ):
+        self.estimators = estimators
+        self.combine = combine
+        self.weights = weights
+        self.include_target = include_target
+        self.prior = prior
+        self.alpha = alpha
+
+    def _check_together(self):
+        if self.combine == "sum" and isinstance(self.weights, str) and self.weights == "h-score":
+            raise ValueError("weights='h-score' does not go with combine='sum'.")
+
+    def _fit(self, data):
+        """Average candidates over what the sources say of the target's rows."""
+        told = [source.features(data.X) for source in data.sources.values()]
+        summed = self._summed_weights(told, data.codes, list(data.sources))
+        with small_blas(len(data.X)):
+            blocks = self._blocks(told, data.X, summed)
+            units = [h_ensemble.block(F) for F in blocks]
+            features = [unit.of(F) for unit, F in zip(units, blocks, strict=True)]
+            few = len(data.Y) <= sum(F.shape[1] for F in features)
+            grams = h_ensemble.gram_matrices(features) if few else None
+            P = self._offset(data, data.X)
+            candidates = self._candidates(features, data.Y, P)
+            ensemble = h_ensemble.fit_ensemble(
+                features, data.Y, P, candidates, classes=data.classes is not None, grams=grams
+            )
+        return _Fit(data._replace(X=None, Y=None), summed, units, ensemble)
+
+    def _store(self, fit):
+        self._fitted, self.estimator_names_ = fit, list(fit.data.sources)
+        self.feature_weights_, self.block_weights_ = fit.summed, fit.ensemble.weights
+        self.offset_, self.loo_loss_ = fit.ensemble.offset, fit.ensemble.loss
         return self
 
-    def _store(self, sources, features, Y, P, classes):
-        self._sources, self.estimator_names_ = sources, list(sources)
-        self._units = [h_ensemble.block(F) for F in features]
-        features = [unit.of(F) for unit, F in zip(self._units, features, strict=True)]
-        few = len(Y) <= sum(F.shape[1] for F in features)
-        grams = h_ensemble.gram_matrices(features) if few else None
-        candidates = self._candidates(features, Y, P)
-        self._fitted = h_ensemble.fit(
-            features, Y, P, candidates, classes=classes is not None, grams=grams
-        )
-        self.block_weights_, self.offset_ = self._fitted.weights, self._fitted.offset
-        self.loo_loss_ = self._fitted.loss
-
-    def _blocks(self, F, X):
+    def _blocks(self, F, X, summed):
         """Return the features of every block: the sources', or their sum, and the target's own."""
         if F and self.combine == "sum":
-            F = [np.tensordot(self.feature_weights_, np.array(F), 1)]
+            F = [np.tensordot(summed, np.array(F), 1)]
         return [*F, X] if self.include_target or not F else F
 
     def _summed_weights(self, F, codes, names):
@@ -77,7 +132,7 @@ class _HEnsemble:
         K = len(features) - own
         offsets = np.zeros(1) if P is None else h_ensemble.OFFSETS
         penalties = h_ensemble.PENALTIES
-        if not isinstance(self.alpha, str):
+        if not is_auto(self.alpha):
             penalties = np.array([float(self.alpha)])
         if not K:
             return h_ensemble.Candidates(np.ones((1, 1)), offsets, penalties)
@@ -106,23 +161,45 @@ class _HEnsemble:
             return [h_ensemble.h_weights(grams, Y - Y.mean(axis=0), 1.0)]
         return [h_ensemble.gain_weights(grams, Y, power) for power in h_ensemble.POWERS]
 
-    def _offset(self, sources, X, classes):
+    def _offset(self, data, X):
         """Return the mean of what the sources predict; None where none predicts the response."""
         if self.prior is None:
             return None
-        told = [source.predictions(X, classes) for source in sources.values()]
+        told = [source.predictions(X, data.classes) for source in data.sources.values()]
         told = [P for P in told if P is not None]
-        return np.mean(told, axis=0) if told else None
+        return in_units_of(np.mean(told, axis=0), data) if told else None
 
-    def _outputs(self, X, classes=None):
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        features = self._blocks([source.features(X) for source in self._sources.values()], X)
-        features = [unit.of(F) for unit, F in zip(self._units, features, strict=True)]
-        return h_ensemble.outputs(self._fitted, features, self._offset(self._sources, X, classes))
+    def _scores(self, X):
+        """Return averaged scores, in units of their own, (n, C)."""
+        X = self._checked(X)
+        data, summed, units, ensemble = self._fitted
+        told = [source.features(X) for source in data.sources.values()]
+        blocks = self._blocks(told, X, summed)
+        features = [unit.of(F) for unit, F in zip(units, blocks, strict=True)]
+        return h_ensemble.ensemble_scores(ensemble, features, self._offset(data, X))
 
 
-class HEnsembleClassifier(ClassifierMixin, _HEnsemble, TransferEstimator):
+def in_units_of(P, data):
+    """Return what sources predict in the units of the fit."""
+    if data.classes is None and P.shape[1] != len(data.size):
+        raise ValueError(
+            f"the sources predict {P.shape[1]} outputs but y has {len(data.size)}; give "
+            "prior=None to use them as features only."
+        )
+    return (P - data.origin) / data.size
+
+
+def refuse_rows_of_sources(estimator, X, sample_domain):
+    """Refuse rows that are not the target's."""
+    sources = split_rows(X, sample_domain, None).sources
+    if sources:
+        raise TypeError(
+            f"sample_domain names the sources {list(sources)}, but {type(estimator).__name__} "
+            "takes fitted models, not rows: fit a model to each source and give it in estimators."
+        )
+
+
+class HEnsembleClassifier(Classification, ClassifierMixin, _HEnsemble):
     """Classifier on what frozen models of any kind say of a row.
 
     With F_k the features that source k gives to the target's rows, K(w) the kernel of all blocks
@@ -214,22 +291,6 @@ class HEnsembleClassifier(ClassifierMixin, _HEnsemble, TransferEstimator):
     True
     """
 
-    def __init__(
-        self,
-        estimators=None,
-        combine="concat",
-        weights="auto",
-        include_target=True,
-        prior="auto",
-        alpha="auto",
-    ):
-        self.estimators = estimators
-        self.combine = combine
-        self.weights = weights
-        self.include_target = include_target
-        self.prior = prior
-        self.alpha = alpha
-
     @classmethod
     def paper(cls, estimators):
         """Return the paper's estimator: summed features, trace ratio, sources only.
@@ -240,88 +301,26 @@ class HEnsembleClassifier(ClassifierMixin, _HEnsemble, TransferEstimator):
         """
         return cls(estimators, "sum", include_target=False, prior=None, alpha=PAPER_PENALTY)
 
+    @documents_rows(CLASSES, "", TARGET_ONLY, KNOWN_COLUMNS)
     def fit(self, X, y, sample_domain=None):
-        """Fit to the target's rows.
+        """Fit to the target's rows."""
+        self._check_parameters()
+        data = self._data(X, y, sample_domain)
+        fit = self._fit(data)
+        return self._store(fit)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target, with the columns that the sources know.
-        y : array-like of shape (n_samples,)
-            Classes.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Domain of each row; all must be the target's.
-
-        Returns
-        -------
-        self : HEnsembleClassifier
-            The fitted estimator.
-        """
-        _check_options(self)
+    def _data(self, X, y, sample_domain):
         refuse_pairs(X, y, sample_domain)
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y holds one class only, {self.classes_.tolist()[0]!r}; a classifier needs at "
-                "least two."
-            )
-        return self._fit(X, np.eye(len(self.classes_))[codes], self.classes_, sample_domain)
+        X, classes, codes = classes_and_codes(self, X, y)
+        refuse_rows_of_sources(self, X, sample_domain)
+        return _Data(X, np.eye(len(classes))[codes], predictors(self.estimators), classes)
 
-    def decision_function(self, X):
-        """Averaged scores f.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Log odds of the second of two classes, or a score of each class.
-        """
-        f = self._scores(X)
-        return f[:, 1] - f[:, 0] if f.shape[1] == 2 else f
-
-    def predict_proba(self, X):
-        """Probabilities of the classes, in the order of ``classes_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        return softmax(self._scores(X), axis=1)
-
-    def predict(self, X):
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Classes.
-        """
-        best = np.argmax(self._scores(X), axis=1)
-        return self.classes_[best]
-
-    def _scores(self, X):
-        check_is_fitted(self)
-        return self._outputs(X, self.classes_)
+    def _store(self, fit):
+        self.classes_ = fit.data.classes
+        return super()._store(fit)
 
 
-class HEnsembleRegressor(MultiOutputMixin, RegressorMixin, _HEnsemble, TransferEstimator):
+class HEnsembleRegressor(MultiOutputMixin, RegressorMixin, _HEnsemble):
     """Regression on what frozen models of any kind say of a row.
 
     The same algebra as `HEnsembleClassifier` with outputs in place of class indicators: the
@@ -386,48 +385,32 @@ class HEnsembleRegressor(MultiOutputMixin, RegressorMixin, _HEnsemble, TransferE
     True
     """
 
-    def __init__(
-        self,
-        estimators=None,
-        combine="concat",
-        weights="auto",
-        include_target=True,
-        prior="auto",
-        alpha="auto",
-    ):
-        self.estimators = estimators
-        self.combine = combine
-        self.weights = weights
-        self.include_target = include_target
-        self.prior = prior
-        self.alpha = alpha
-
+    @documents_rows(NUMBERS, "", TARGET_ONLY, KNOWN_COLUMNS)
     def fit(self, X, y, sample_domain=None):
-        """Fit to the target's rows.
+        """Fit to the target's rows."""
+        self._check_parameters()
+        data = self._data(X, y, sample_domain)
+        fit = self._fit(data)
+        return self._store(fit)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target, with the columns that the sources know.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Outputs.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Domain of each row; all must be the target's.
-
-        Returns
-        -------
-        self : HEnsembleRegressor
-            The fitted estimator.
-        """
-        _check_options(self)
+    def _data(self, X, y, sample_domain):
+        """Return the target, outputs in units of their own, so that none decides alone."""
         refuse_pairs(X, y, sample_domain)
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True
+        )
+        refuse_rows_of_sources(self, X, sample_domain)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        self._flat = y.ndim == 1
-        # Outputs in units of their own, so that none decides alone.
-        self._size = np.where(Y.std(axis=0) > 0, Y.std(axis=0), 1.0)
-        self._origin = Y.mean(axis=0)
-        return self._fit(X, (Y - self._origin) / self._size, None, sample_domain)
+        refuse_extremes(X, Y)
+        size, origin = np.where(Y.std(axis=0) > 0, Y.std(axis=0), 1.0), Y.mean(axis=0)
+        return _Data(
+            X,
+            (Y - origin) / size,
+            predictors(self.estimators),
+            origin=origin,
+            size=size,
+            one_output=y.ndim == 1,
+        )
 
     def predict(self, X):
         """Predict the target's outputs.
@@ -442,19 +425,10 @@ class HEnsembleRegressor(MultiOutputMixin, RegressorMixin, _HEnsemble, TransferE
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             Predicted means.
         """
-        f = self._outputs(X) * self._size + self._origin
-        return f[:, 0] if self._flat else f
-
-    def _offset(self, sources, X, classes):
-        P = super()._offset(sources, X, classes)
-        if P is None:
-            return None
-        if P.shape[1] != len(self._size):
-            raise ValueError(
-                f"the sources predict {P.shape[1]} outputs but y has {len(self._size)}; give "
-                "prior=None to use them as features only."
-            )
-        return (P - self._origin) / self._size
+        f = self._scores(X)
+        data = self._fitted.data
+        f = f * data.size + data.origin
+        return f[:, 0] if data.one_output else f
 
 
 # Checks ---------------------------------------------------------------------------------------
@@ -467,82 +441,8 @@ def _alone(Y):
     return 2 * np.sum(Y @ Y.sum(axis=0) > 1.5) < len(Y)
 
 
-def _predictors(estimators):
-    """Return the sources as `SourcePredictor` by name."""
-    if estimators is None:
-        return {}
-    if not isinstance(estimators, Mapping):
-        raise TypeError(
-            f"estimators is a {type(estimators).__name__}; expected a mapping from names to "
-            "SourcePredictor, FrozenEstimator or functions of rows."
-        )
-    return {str(name): _predictor(name, source) for name, source in estimators.items()}
-
-
-def _predictor(name, source):
-    if isinstance(source, FrozenEstimator):
-        source = SourcePredictor(source.estimator)
-    elif isinstance(source, BaseEstimator) or (
-        hasattr(source, "fit") and hasattr(source, "predict")
-    ):
-        raise TypeError(
-            f"estimators[{name!r}] is a {type(source).__name__}; scikit-learn's clone would unfit "
-            "it. Wrap it: SourcePredictor(model)."
-        )
-    elif not isinstance(source, SourcePredictor):
-        source = SourcePredictor(source)
-    model, method = source.model, source.method
-    if method is None:
-        return source
-    if isinstance(model, BaseEstimator):
-        try:
-            check_is_fitted(model)
-        except NotFittedError as error:
-            raise NotFittedError(
-                f"estimators[{name!r}] holds a {type(model).__name__} that is not fitted; fit it "
-                "first."
-            ) from error
-    if not hasattr(model, method):
-        raise TypeError(
-            f"estimators[{name!r}] holds a {type(model).__name__} without {method}; give another "
-            "response."
-        )
-    return source
-
-
-def _refuse_sources(estimator, X, sample_domain):
-    sources = split_rows(X, sample_domain, None).sources
-    if sources:
-        raise TypeError(
-            f"sample_domain names the sources {list(sources)}, but {type(estimator).__name__} "
-            "takes fitted models, not rows: fit a model to each source and give it in estimators."
-        )
-
-
 def _given_weights(weights, K):
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (K,) or not np.all(w >= 0) or not 0 < w.sum() < np.inf:
         raise ValueError(f"weights must be {K} numbers >= 0, not all zero; got {weights!r}.")
     return w / w.sum()
-
-
-def _check_options(estimator):
-    allowed = {"combine": ("concat", "sum"), "prior": ("auto", None), "alpha": ("auto",)}
-    for name in ("combine", "prior"):
-        if getattr(estimator, name) not in allowed[name]:
-            raise ValueError(
-                f"{name} must be one of {allowed[name]}; got {getattr(estimator, name)!r}."
-            )
-    if isinstance(estimator.weights, str) and estimator.weights not in WEIGHTS:
-        raise ValueError(f"weights must be one of {WEIGHTS} or numbers; got {estimator.weights!r}.")
-    if estimator.weights is None or (
-        estimator.combine == "sum"
-        and (isinstance(estimator.weights, str) and estimator.weights == "h-score")
-    ):
-        raise ValueError(
-            f"weights={estimator.weights!r} does not go with combine={estimator.combine!r}."
-        )
-    alpha = estimator.alpha
-    is_number = isinstance(alpha, numbers.Real) and 0 < alpha < np.inf
-    if not is_number and not (isinstance(alpha, str) and alpha == "auto"):
-        raise ValueError(f"alpha must be 'auto' or a number > 0; got {alpha!r}.")

@@ -43,7 +43,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         empirical Bayes, sources fitted jointly with the target. "stacked": "ml" stacked with
         target-only ridge by exact leave-one-out; the default where nothing is given, else "loo".
     fit_intercept : bool, default=True
-        Whether the target gets an intercept. Intercepts are never transferred nor shrunk.
+        Whether the target gets an intercept: its own mean, in the joint fit drawn to what the
+        sources predict as far as their means agree.
     sources : dict, default=None
         Name to `Moments`, `SourceModel` or ``FrozenEstimator`` of a linear model, to which
         ``source_alpha`` does not apply. Sources may also come as rows, through ``sample_domain``.
@@ -216,7 +217,7 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         alphas = rows.grid()
         white, curve = l2sp.loo_curves(rows, alphas, back)
         with small_blas(len(rows.V)):
-            chosen, loo = l2sp.mixed_model(problem, rows.part)
+            chosen, loo = l2sp.mixed_model(problem)
         if method == "stacked":
             chosen, loo = l2sp.stack(chosen, loo, rows, alphas, white)
         chosen = chosen._replace(error=l2sp.mean_square(rows, loo @ back))
@@ -227,7 +228,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         """Set attributes, in the user's units and shapes."""
         chosen, units = fit.chosen, fit.units
         coef = units.restored_coef(chosen.coef)
-        source_coef, intercept = units.restored_coef(chosen.source_coefs), units.intercept_of(coef)
+        source_coef = units.restored_coef(chosen.source_coefs)
+        intercept = units.intercept_of(coef, chosen.shift)
         if data.one_output:
             coef, intercept, source_coef = coef[0], intercept[0], source_coef[:, 0]
         self.coef_, self.intercept_, self.source_coef_ = coef, intercept, source_coef

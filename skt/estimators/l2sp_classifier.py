@@ -4,22 +4,25 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skt._sklearn import Interval
 from skt.core import glm, l2sp_glm
 from skt.core.families import LOGISTIC
-from skt.estimators.base import TransferEstimator, small_blas
+from skt.estimators.base import (
+    LinearClassification,
+    TransferEstimator,
+    centred_intercepts,
+    small_blas,
+)
 from skt.estimators.checks import AUTO, NUMBER, PENALTY, is_auto
 from skt.estimators.docstrings import CLASSES, documents_rows
 from skt.estimators.l2sp import check_source_alpha
 from skt.estimators.messages import slopes_from_sources, warn
 
 
-class L2SPClassifier(ClassifierMixin, TransferEstimator):
+class L2SPClassifier(LinearClassification, ClassifierMixin, TransferEstimator):
     """Logistic regression pulled towards what the sources say instead of towards zero.
 
     With B_k the penalised logistic fit of source k it minimises
@@ -28,7 +31,8 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
 
     over B and a free intercept b, n being the target's rows and the loss minus the
     log-likelihood: binomial with one coefficient vector for two classes, multinomial with one
-    for each class otherwise, as in scikit-learn. Intercepts are not transferred.
+    for each class otherwise, as in scikit-learn. Intercepts are not transferred; but where the
+    target lacks a class, the sources' shares of classes are a prior that weighs ``sqrt(n)`` rows.
 
     Without sources it is ``LogisticRegression(C=1 / (2 n alpha))``.
 
@@ -68,8 +72,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
     alpha_, source_alpha_ : float and ndarray of shape (n_sources,)
         Penalties per row; NaN for a source of coefficients.
     alphas_, cv_loss_ : ndarray of shape (n_alphas,) and (2, n_alphas)
-        Penalties that validation looked at, and log-loss without the sources and with them
-        (infinite if there are none); NaN where there was nothing to choose.
+        Penalties looked at, and validated log-loss without the sources and with them.
     transfer_gain_ : float
         ``1 - loss with the sources / loss without``, each at its best penalty; zero where the
         sources are not used, NaN where nothing was validated.
@@ -147,75 +150,6 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         warn(fit.doubts)
         return self._store(fit, data)
 
-    def decision_function(self, X):
-        """Linear predictors of the target.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Log odds of the second of two classes, or logarithms of probabilities up to a
-            constant of each row.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        eta = X @ self.coef_.T + self.intercept_
-        return eta[:, 0] if len(self.classes_) == 2 else eta
-
-    def predict_proba(self, X):
-        """Probabilities of the classes, in the order of ``classes_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        eta = self.decision_function(X)
-        if eta.ndim == 1:
-            return np.column_stack([expit(-eta), expit(eta)])
-        return softmax(eta, axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of `predict_proba`.
-        """
-        return np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
-
-    def predict(self, X):
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Classes.
-        """
-        eta = self.decision_function(X)
-        codes = (eta > 0).astype(int) if eta.ndim == 1 else np.argmax(eta, axis=1)
-        return self.classes_[codes]
-
     def _fit(self, data):
         """Fit the sources, choose all that is "auto", and fit the target."""
         check_source_alpha(self.source_alpha, data.sources)
@@ -226,11 +160,18 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
                 doubts.append(slopes_from_sources(len(target.X), FEW, MEAN_SOURCE))
                 choice, rows = self._mean_source(len(coefs)), l2sp_glm.with_one_row(target)
             else:
-                choice, rows = self._choose(target, coefs), target
+                choice, rows = self._choose(target, coefs), self._with_priors(data)
             solution = self._fit_rows(rows, choice.alpha, np.tensordot(choice.scales, coefs, 1))
         if not solution.converged:
             doubts.append(_not_converged(solution))
         return _Fit(choice, solution, penalties, coefs, doubts)
+
+    def _with_priors(self, data):
+        """Return the target's rows, with the sources' shares of classes where they lack one."""
+        tables = [source.rows for source in data.sources.values() if source.form == "rows"]
+        if not self.fit_intercept:
+            return data.target
+        return l2sp_glm.with_lacking_classes(data.target, tables)
 
     def _fit_rows(self, rows, alpha, centre):
         return l2sp_glm.fit_rows(LOGISTIC, rows, alpha, centre, intercept=self.fit_intercept)
@@ -300,9 +241,7 @@ class L2SPClassifier(ClassifierMixin, TransferEstimator):
         """Set attributes, in the user's shapes."""
         choice, solution = fit.choice, fit.solution
         self.classes_, self.source_names_ = data.classes, list(data.sources)
-        # Of several classes intercepts are known up to a constant: theirs sum to zero.
-        several = solution.intercept.size > 1
-        self.intercept_ = solution.intercept - several * solution.intercept.mean()
+        self.intercept_ = centred_intercepts(solution.intercept)
         self.coef_, self.n_iter_ = solution.coef.T, solution.n_iter
         self.source_coef_, self.source_alpha_ = np.swapaxes(fit.coefs, 1, 2), fit.penalties
         self.source_scale_, self.alpha_ = choice.scales, choice.alpha

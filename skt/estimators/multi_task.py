@@ -1,31 +1,64 @@
 """Every domain as target and source at once: UOWQ for many tasks."""
 
-import numbers
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from skt._sklearn import check_sample_weight
+from skt._sklearn import StrOptions, check_sample_weight
 from skt.core import multi_task
 from skt.core.families import LOGISTIC, indicators
 from skt.core.rows import Rows
 from skt.core.uowq_glm import OfRows
-from skt.estimators.base import FromSources, small_blas
+from skt.estimators.base import (
+    FittedRows,
+    FromSources,
+    log_odds,
+    most_probable,
+    probabilities,
+    small_blas,
+)
+from skt.estimators.checks import AUTO, POSITIVE, is_auto
+from skt.estimators.docstrings import CLASSES, COPIES, TASKS, documents_rows
+from skt.estimators.messages import warn
+from skt.estimators.random_effects import doubts_of_effects
 from skt.sources.designs import Design
 from skt.sources.labels import split_every_domain
+from skt.sources.validate import classes_and_codes, refuse_extremes
 
-UNSEEN = ("mean", "error")
+ALL_TASKS = "Rows of all tasks."
+OUTCOMES = "array-like of shape (n_samples,)\n    Outcomes."
 
 
-class _MultiTask(FromSources, BaseEstimator):
+class _Tasks(NamedTuple):
+    """Rows of all tasks, with outcomes in units of their own."""
+
+    domains: dict  # name -> Rows
+    classes: np.ndarray | None = None
+    mean: float = 0.0  # of the outcomes, in the user's units
+    spread: float = 1.0
+
+
+class _Fit(NamedTuple):
+    """All that fit stores, in the units of the computation."""
+
+    design: Design
+    tasks: multi_task.Tasks
+    doubts: list
+
+
+class _MultiTask(FittedRows, FromSources, BaseEstimator):
     """Abstract base: one fit of the random effects of all tasks."""
 
     __metadata_request__predict = {"sample_domain": True}
-    __metadata_request__score = {"sample_domain": True}
+    _parameter_constraints = {
+        "guard": [StrOptions({"left-out"}), None],
+        "alpha": [AUTO, POSITIVE],
+        "fit_intercept": ["boolean"],
+        "unseen": [StrOptions({"mean", "error"})],
+    }
 
     def __init__(self, *, guard="left-out", alpha="auto", fit_intercept=True, unseen="mean"):
         self.guard = guard
@@ -33,46 +66,50 @@ class _MultiTask(FromSources, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.unseen = unseen
 
-    def _check_parameters(self):
-        if self.unseen not in UNSEEN:
-            raise ValueError(f"unseen must be 'mean' or 'error'; got {self.unseen!r}.")
-        if self.guard not in ("left-out", None):
-            raise ValueError(f"guard must be 'left-out' or None; got {self.guard!r}.")
-        number = isinstance(self.alpha, numbers.Real) and 0 < self.alpha < np.inf
-        if not number and not (isinstance(self.alpha, str) and self.alpha == "auto"):
-            raise ValueError(f"alpha must be 'auto' or a number > 0; got {self.alpha!r}.")
-
-    def _fit(self, X, Y, sample_domain, sample_weight, likelihoods):
-        """Fit all tasks and set what they have in common; restore their coefficients."""
+    def _split(self, X, Y, sample_domain, sample_weight):
+        """Return the rows of each task that have a weight, by name."""
         weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         table = Rows(X.astype(np.float64, copy=False), Y, weight)
         split = split_every_domain(sample_domain, len(X))
         split = {name: rows[weight[rows] > 0] for name, rows in split.items()}
-        split = {name: rows for name, rows in split.items() if len(rows)}
-        if not split:
+        if not any(map(len, split.values())):
             raise ValueError("sample_weight is zero for every row; some must be positive.")
-        domains = [table.take(rows) for rows in split.values()]
+        return {name: table.take(rows) for name, rows in split.items() if len(rows)}
+
+    def _fit(self, data):
+        """Fit all tasks."""
+        domains = list(data.domains.values())
         design = Design.of(domains, self.fit_intercept)
-        tasks = likelihoods([design.rows(rows) for rows in domains])
-        slopes = design.slopes(Y.shape[1])
-        n = np.array([rows.n for rows in domains])
-        centre = None if isinstance(self.alpha, str) else 1 / (2 * float(np.mean(n)) * self.alpha)
+        likelihoods = self._likelihoods([design.rows(rows) for rows in domains])
+        slopes = design.slopes(domains[0].Y.shape[1])
+        n = float(np.mean([rows.n for rows in domains]))
+        centre = None if is_auto(self.alpha) else 1 / (2 * n * self.alpha)
         with small_blas(len(slopes)):
-            fit = multi_task.fit_tasks(tasks, slopes, centre=centre, guard=self.guard is not None)
-        self.task_names_ = list(split)
-        self.n_task_samples_ = n
-        self.task_shares_ = fit.shares
-        self.task_weights_ = multi_task.weights_from_shares(fit.shares, n)
-        self.helps_ = multi_task.helps(fit.shares)
-        self.risk_, self.own_risk_ = fit.risk, fit.own_risk
-        self.n_iter_ = fit.n_iter
-        restored = [design.restored(theta) for theta in [*fit.theta, fit.centre]]
-        return (np.array(part) for part in zip(*restored, strict=True))
+            tasks = multi_task.fit_tasks(
+                likelihoods, slopes, centre=centre, guard=self.guard is not None
+            )
+        return _Fit(design, tasks, doubts_of_effects(tasks))
+
+    def _store(self, fit, data):
+        """Set attributes, in the user's units and shapes."""
+        tasks = fit.tasks
+        n = np.array([rows.n for rows in data.domains.values()])
+        self.task_names_, self.n_task_samples_ = list(data.domains), n
+        self.task_shares_ = tasks.shares
+        self.task_weights_ = multi_task.weights_of_tasks(tasks.shares, n)
+        self.helps_ = multi_task.helps(tasks.shares)
+        self.risk_, self.own_risk_ = tasks.risk, tasks.own_risk
+        self.n_iter_ = tasks.n_iter
+        restored = [fit.design.restored(theta) for theta in [*tasks.theta, tasks.centre]]
+        coef, intercept = (np.array(part) for part in zip(*restored, strict=True))
+        self._coef, self._intercept = coef * data.spread, intercept * data.spread + data.mean
+        self.coef_, self.mean_coef_ = self._shaped(self._coef)
+        self.intercept_, self.mean_intercept_ = self._shaped(self._intercept)
+        return self
 
     def _eta(self, X, sample_domain):
         """Return linear predictors of rows, each of its own task, (n_samples, q)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = self._checked(X)
         task = self._tasks_of(sample_domain, len(X))
         return np.einsum("np,nqp->nq", X, self._coef[task]) + self._intercept[task]
 
@@ -97,7 +134,35 @@ class _MultiTask(FromSources, BaseEstimator):
         return task
 
 
-class UOWQMultiTaskRegressor(RegressorMixin, _MultiTask):
+class _ScoredByTask:
+    """The score of predictions, each by its own task."""
+
+    __metadata_request__score = {"sample_domain": True}
+
+    def score(self, X, y, sample_weight=None, sample_domain=None):
+        """R2 of predicted numbers, accuracy of predicted classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Outcomes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row counts.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Task of each row.
+
+        Returns
+        -------
+        float
+            R2: 1 where all is predicted, 0 as the mean predicts. Accuracy: the share of rows
+            predicted right.
+        """
+        return self._metric(y, self.predict(X, sample_domain), sample_weight=sample_weight)
+
+
+class UOWQMultiTaskRegressor(_ScoredByTask, RegressorMixin, _MultiTask):
     """Linear regression of many tasks, each of which borrows from all others.
 
     Every domain is a target and a source. Coefficients of all tasks, intercepts included, scatter
@@ -176,41 +241,17 @@ class UOWQMultiTaskRegressor(RegressorMixin, _MultiTask):
     0.2
     """
 
+    _metric = staticmethod(r2_score)
+    _likelihoods = staticmethod(multi_task.gaussian_tasks)
+
+    @documents_rows(OUTCOMES, COPIES, TASKS, ALL_TASKS)
     def fit(self, X, y, sample_domain=None, sample_weight=None):
-        """Fit all tasks.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of all tasks.
-        y : array-like of shape (n_samples,)
-            Outcomes.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Task of each row, integers or strings. None: one task.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts: weight 2 is the row twice.
-
-        Returns
-        -------
-        self : UOWQMultiTaskRegressor
-            The fitted estimator.
-        """
+        """Fit all tasks."""
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
-        y = np.asarray(y, dtype=np.float64)
-        mean, spread = y.mean(), y.std() or 1.0
-        coef, intercept = self._fit(
-            X,
-            ((y - mean * bool(self.fit_intercept)) / spread)[:, None],
-            sample_domain,
-            sample_weight,
-            multi_task.gaussian_tasks,
-        )
-        self._coef = coef * spread
-        self._intercept = intercept * spread + mean * bool(self.fit_intercept)
-        self.coef_, self.mean_coef_ = self._coef[:-1, 0], self._coef[-1, 0]
-        self.intercept_, self.mean_intercept_ = self._intercept[:-1, 0], self._intercept[-1, 0]
-        return self
+        data = self._data(X, y, sample_domain, sample_weight)
+        fit = self._fit(data)
+        warn(fit.doubts)
+        return self._store(fit, data)
 
     def predict(self, X, sample_domain=None):
         """Predict every row by its task.
@@ -229,29 +270,22 @@ class UOWQMultiTaskRegressor(RegressorMixin, _MultiTask):
         """
         return self._eta(X, sample_domain)[:, 0]
 
-    def score(self, X, y, sample_weight=None, sample_domain=None):
-        """R2 of the predictions.
+    def _data(self, X, y, sample_domain, sample_weight):
+        """Return the rows of all tasks, outcomes in units of their own."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
+        y = np.asarray(y, dtype=np.float64)
+        refuse_extremes(X, y)
+        mean, spread = y.mean() * bool(self.fit_intercept), y.std() or 1.0
+        Y = ((y - mean) / spread)[:, None]
+        return _Tasks(self._split(X, Y, sample_domain, sample_weight), mean=mean, spread=spread)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Outcomes.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Task of each row.
-
-        Returns
-        -------
-        float
-            1 where all is predicted, 0 as the mean predicts.
-        """
-        return r2_score(y, self.predict(X, sample_domain), sample_weight=sample_weight)
+    @staticmethod
+    def _shaped(values):
+        """Return what the tasks have, and the centre, without the axis of outputs."""
+        return values[:-1, 0], values[-1, 0]
 
 
-class UOWQMultiTaskClassifier(ClassifierMixin, _MultiTask):
+class UOWQMultiTaskClassifier(_ScoredByTask, ClassifierMixin, _MultiTask):
     """Logistic regression of many tasks, each of which borrows from all others.
 
     `UOWQMultiTaskRegressor` with minus the log-likelihood of classes in place of squares.
@@ -307,44 +341,16 @@ class UOWQMultiTaskClassifier(ClassifierMixin, _MultiTask):
     0.78
     """
 
+    _metric = staticmethod(accuracy_score)
+
+    @documents_rows(CLASSES, COPIES, TASKS, ALL_TASKS)
     def fit(self, X, y, sample_domain=None, sample_weight=None):
-        """Fit all tasks.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of all tasks.
-        y : array-like of shape (n_samples,)
-            Classes, labels of any type.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Task of each row, integers or strings. None: one task.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts: weight 2 is the row twice.
-
-        Returns
-        -------
-        self : UOWQMultiTaskClassifier
-            The fitted estimator.
-        """
+        """Fit all tasks."""
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y holds one class only, {self.classes_.tolist()[0]!r}; a classifier needs at "
-                "least two."
-            )
-        self._coef, self._intercept = self._fit(
-            X,
-            indicators(codes, len(self.classes_)),
-            sample_domain,
-            sample_weight,
-            lambda domains: [OfRows(LOGISTIC, rows) for rows in domains],
-        )
-        self.coef_, self.mean_coef_ = self._coef[:-1], self._coef[-1]
-        self.intercept_, self.mean_intercept_ = self._intercept[:-1], self._intercept[-1]
-        return self
+        data = self._data(X, y, sample_domain, sample_weight)
+        fit = self._fit(data)
+        warn(fit.doubts)
+        return self._store(fit, data)
 
     def decision_function(self, X, sample_domain=None):
         """Linear predictors of every row by its task.
@@ -362,8 +368,7 @@ class UOWQMultiTaskClassifier(ClassifierMixin, _MultiTask):
             Log odds of the second of two classes, or logarithms of probabilities up to a
             constant of each row.
         """
-        eta = self._eta(X, sample_domain)
-        return eta[:, 0] if len(self.classes_) == 2 else eta
+        return log_odds(self._eta(X, sample_domain))
 
     def predict_proba(self, X, sample_domain=None):
         """Probabilities of the classes, in the order of ``classes_``.
@@ -380,10 +385,7 @@ class UOWQMultiTaskClassifier(ClassifierMixin, _MultiTask):
         ndarray of shape (n_samples, n_classes)
             Probabilities.
         """
-        eta = self.decision_function(X, sample_domain)
-        if eta.ndim == 1:
-            return np.column_stack([expit(-eta), expit(eta)])
-        return softmax(eta, axis=1)
+        return probabilities(self._eta(X, sample_domain))
 
     def predict(self, X, sample_domain=None):
         """Most probable classes.
@@ -400,27 +402,23 @@ class UOWQMultiTaskClassifier(ClassifierMixin, _MultiTask):
         ndarray of shape (n_samples,)
             Classes.
         """
-        eta = self.decision_function(X, sample_domain)
-        codes = (eta > 0).astype(int) if eta.ndim == 1 else np.argmax(eta, axis=1)
+        codes = most_probable(self._eta(X, sample_domain))
         return self.classes_[codes]
 
-    def score(self, X, y, sample_weight=None, sample_domain=None):
-        """Accuracy of the predictions.
+    def _data(self, X, y, sample_domain, sample_weight):
+        """Return the rows of all tasks, classes as indicators."""
+        X, labels, codes = classes_and_codes(self, X, y)
+        Y = indicators(codes, len(labels))
+        return _Tasks(self._split(X, Y, sample_domain, sample_weight), labels)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Classes.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Task of each row.
+    @staticmethod
+    def _likelihoods(domains):
+        return [OfRows(LOGISTIC, rows) for rows in domains]
 
-        Returns
-        -------
-        float
-            Share of rows predicted right.
-        """
-        return accuracy_score(y, self.predict(X, sample_domain), sample_weight=sample_weight)
+    def _store(self, fit, data):
+        self.classes_ = data.classes
+        return super()._store(fit, data)
+
+    @staticmethod
+    def _shaped(values):
+        return values[:-1], values[-1]

@@ -1,21 +1,24 @@
 """A two-layer ReLU network that starts from the filters of another one."""
 
-import numbers
-import warnings
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skt._sklearn import Interval, StrOptions
 from skt.core import relu_cnn
 from skt.core.rows import Rows
-from skt.sources.validate import refuse_pairs, split_rows
+from skt.estimators.base import Classification, FromSources
+from skt.estimators.checks import NONNEGATIVE, SHARE
+from skt.estimators.docstrings import CLASSES, documents_rows
+from skt.estimators.messages import warn
+from skt.sources.predictors import thawed
+from skt.sources.validate import classes_and_codes, refuse_pairs, split_rows
 
 # Filters of a class where no upstream says otherwise, as in the paper's experiments.
 N_FILTERS = 20
@@ -29,6 +32,9 @@ N_FOLDS = 5
 TOL = 1e-5
 
 
+POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
+
+
 class _Upstream(NamedTuple):
     """Filters to inherit from."""
 
@@ -36,7 +42,7 @@ class _Upstream(NamedTuple):
     classes: np.ndarray  # (n_upstream,) codes of the target's classes
 
 
-class ParameterTransferClassifier(ClassifierMixin, BaseEstimator):
+class ParameterTransferClassifier(Classification, ClassifierMixin, FromSources, BaseEstimator):
     """Two-layer ReLU network of which part of the filters is inherited, then all are trained.
 
     A row is cut into patches x_p. Each of the filters w_r belongs to a class c, and
@@ -128,9 +134,15 @@ class ParameterTransferClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
-    takes = ()  # what it inherits comes as ``upstream``
-
-    __metadata_request__fit = {"sample_domain": True}
+    _parameter_constraints = {
+        "inherit_fraction": [SHARE],
+        "inherit_scale": [StrOptions({"auto", "cv"}), NONNEGATIVE],
+        "selection": [StrOptions({"random", "response"})],
+        "n_filters": [POSITIVE_COUNT, None],
+        "n_patches": [POSITIVE_COUNT],
+        "max_iter": [POSITIVE_COUNT],
+        "random_state": ["random_state"],
+    }
 
     def __init__(
         self,
@@ -153,109 +165,34 @@ class ParameterTransferClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
+    @documents_rows(CLASSES, "Weights of the losses.")
     def fit(self, X, y, sample_domain=None, sample_weight=None):
         """Inherit filters and train them on the target's rows.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target and, if ``sample_domain`` says so, of sources.
-        y : array-like of shape (n_samples,)
-            Classes.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Domain of each row: ``"target"`` or the name of a source. Source rows train the
-            upstream, all together; they may not be given beside ``upstream``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the losses.
-
-        Returns
-        -------
-        self : ParameterTransferClassifier
-            The fitted estimator.
+        Rows of sources train the upstream, all together; they may not be given beside
+        ``upstream``.
         """
-        _check_options(self)
-        refuse_pairs(X, y, sample_domain)
-        target, source = self._rows(X, y, sample_domain, sample_weight)
-        rng = check_random_state(self.random_state)
-        upstream = self._upstream(source, target.X.shape[2], rng)
-        start = _Start.of(self, target, upstream, rng)
-        losses = np.full(len(SCALES), np.nan)
-        scale = self._scale(start, target)
-        if scale is None:
-            losses = _validated(start, target, self.max_iter)
-            scale = SCALES[int(np.argmin(losses))]
-        fit = _train(start.at(scale), target, start.layer, self.max_iter)
-        self._store(start, scale, losses, fit)
-        return self
+        self._check_parameters()
+        data = self._data(X, y, sample_domain, sample_weight)
+        fit = self._fit(data)
+        warn(fit.doubts)
+        return self._store(fit)
 
-    def decision_function(self, X):
-        """Outputs of the network.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Log odds of the second of two classes, or F_c of each class.
-        """
-        F = self._outputs(X)
-        return F[:, 1] - F[:, 0] if len(self.classes_) == 2 else F
-
-    def predict_proba(self, X):
-        """Probabilities of the classes, in the order of ``classes_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        return relu_cnn.probabilities(self._outputs(X))
-
-    def predict(self, X):
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Classes.
-        """
-        best = np.argmax(self._outputs(X), axis=1)
-        return self.classes_[best]
-
-    def _outputs(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+    def _scores(self, X):
+        """Return the outputs of the network, F_c of every class."""
+        X = self._checked(X)
         codes = np.searchsorted(self.classes_, self.filter_classes_)
         layer = relu_cnn.second_layer(codes, len(self.classes_))
         return relu_cnn.outputs(_patches(X, self.n_patches), self.filters_, layer)
 
-    def _rows(self, X, y, sample_domain, sample_weight):
-        """Return the rows of the target, and of all sources (None without), cut into patches."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
+    def _data(self, X, y, sample_domain, sample_weight):
+        """Return the rows of the target, and of all sources, cut into patches."""
+        refuse_pairs(X, y, sample_domain)
+        X, classes, codes = classes_and_codes(self, X, y)
         if X.shape[1] % self.n_patches:
             raise ValueError(
                 f"n_patches={self.n_patches} does not divide the {X.shape[1]} features of X; "
                 "patches must have equal sizes."
-            )
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y holds one class only, {self.classes_.tolist()[0]!r}; a classifier needs at "
-                "least two."
             )
         split = split_rows(X, sample_domain, sample_weight)
         if split.sources and self.upstream is not None:
@@ -263,22 +200,37 @@ class ParameterTransferClassifier(ClassifierMixin, BaseEstimator):
                 f"sample_domain names the sources {list(split.sources)} and upstream is given; "
                 "leave one of the two out."
             )
-        table = Rows(_patches(X, self.n_patches), np.eye(len(self.classes_))[codes], split.weight)
+        X = _patches(X.astype(np.float64, copy=False), self.n_patches)
+        table = Rows(X, np.eye(len(classes))[codes], split.weight)
         used = split.weight > 0
         source = [rows[used[rows]] for rows in split.sources.values()]
         target = table.take(split.target[used[split.target]])
-        return target, table.take(np.concatenate(source)) if source else None
+        return _Data(target, table.take(np.concatenate(source)) if source else None, classes)
 
-    def _upstream(self, source, patch_size, rng):
+    def _fit(self, data):
+        """Inherit filters, choose their scale, and train."""
+        target, rng = data.target, check_random_state(self.random_state)
+        upstream = self._upstream(data, rng)
+        start = _Start.of(self, target, upstream, rng)
+        losses = np.full(len(SCALES), np.nan)
+        scale = self._scale(start, target)
+        if scale is None:
+            losses = _validated(start, target, self.max_iter)
+            scale = SCALES[int(np.argmin(losses))]
+        descent = _train(start.at(scale), target, start.layer, self.max_iter)
+        return _Fit(data.classes, start, scale, losses, descent, self._doubts(descent))
+
+    def _upstream(self, data, rng):
         """Return the filters to inherit from; None for from scratch."""
+        source, classes = data.source, data.classes
         if source is not None:
-            codes = np.repeat(np.arange(len(self.classes_)), self.n_filters or N_FILTERS)
-            layer = relu_cnn.second_layer(codes, len(self.classes_))
+            codes = np.repeat(np.arange(len(classes)), self.n_filters or N_FILTERS)
+            layer = relu_cnn.second_layer(codes, len(classes))
             fresh = relu_cnn.fresh_filters(rng, len(codes), source.X, source.weight)
             return _Upstream(_train(fresh, source, layer, self.max_iter).filters, codes)
         if self.upstream is None:
             return None
-        return _coded(*_given(self.upstream), self.classes_, patch_size)
+        return _coded(*_given(self.upstream), classes, data.target.X.shape[2])
 
     def _scale(self, start, target):
         """Return the scale of inherited filters, None where it is to be validated."""
@@ -291,18 +243,32 @@ class ParameterTransferClassifier(ClassifierMixin, BaseEstimator):
         size = relu_cnn.output_size(target.X, start.inherited, start.layer, target.weight)
         return min(1.0, SIZE / size) if size > 0 else 1.0
 
-    def _store(self, start, scale, losses, fit):
-        self.filters_, self.filter_classes_ = fit.filters, self.classes_[start.codes]
-        self.inherited_idx_, self.inherit_scale_ = start.idx, scale
-        self.cv_scores_, self.loss_curve_ = losses, fit.losses
-        self.n_iter_, self.converged_ = fit.n_iter, fit.converged
-        if not fit.converged:
-            warnings.warn(
+    def _doubts(self, descent):
+        if descent.converged:
+            return []
+        return [
+            ConvergenceWarning(
                 f"Gradient descent did not converge in max_iter={self.max_iter} steps: the next "
-                f"would lower the loss by {fit.last_fall:.2g}, tol is {TOL:g}. Raise max_iter.",
-                ConvergenceWarning,
-                stacklevel=3,
+                f"would lower the loss by {descent.last_fall:.2g}, tol is {TOL:g}. Raise max_iter."
             )
+        ]
+
+    def _store(self, fit):
+        start, descent = fit.start, fit.descent
+        self.classes_ = fit.classes
+        self.filters_, self.filter_classes_ = descent.filters, fit.classes[start.codes]
+        self.inherited_idx_, self.inherit_scale_ = start.idx, fit.scale
+        self.cv_scores_, self.loss_curve_ = fit.validated, descent.losses
+        self.n_iter_, self.converged_ = descent.n_iter, descent.converged
+        return self
+
+
+class _Data(NamedTuple):
+    """Rows cut into patches, classes as indicators."""
+
+    target: Rows
+    source: Rows | None  # of all sources
+    classes: np.ndarray
 
 
 class _Start(NamedTuple):
@@ -338,6 +304,17 @@ class _Start(NamedTuple):
         """Return the filters to start from."""
         keep = np.where(self.idx >= 0, max(1.0 - scale, 0.0), 1.0)
         return scale * self.inherited + keep[:, None] * self.fresh
+
+
+class _Fit(NamedTuple):
+    """All that fit stores."""
+
+    classes: np.ndarray
+    start: _Start
+    scale: float
+    validated: np.ndarray  # (n_scales,) log-losses
+    descent: relu_cnn.Descent
+    doubts: list
 
 
 def _largest_class(upstream):
@@ -383,7 +360,7 @@ def _patches(X, n_patches):
 
 def _given(upstream):
     """Return filters and their labels; labels None where +1 and -1 are of two classes."""
-    model = upstream.estimator if isinstance(upstream, FrozenEstimator) else upstream
+    model = thawed(upstream)
     if isinstance(model, tuple) and len(model) == 2:
         return np.asarray(model[0], dtype=np.float64), np.asarray(model[1])
     if not isinstance(model, ParameterTransferClassifier | MLPClassifier):
@@ -436,21 +413,3 @@ def _coded(filters, labels, classes, patch_size):
             f"target has {list(map(str, classes.tolist()))}; give filters of the target's classes."
         )
     return _Upstream(filters[codes >= 0], codes[codes >= 0])
-
-
-def _check_options(estimator):
-    for name, allowed in (("selection", ("random", "response")),):
-        if getattr(estimator, name) not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}; got {getattr(estimator, name)!r}.")
-    fraction, scale = estimator.inherit_fraction, estimator.inherit_scale
-    if not isinstance(fraction, numbers.Real) or not 0 <= fraction <= 1:
-        raise ValueError(f"inherit_fraction must be a number from 0 to 1; got {fraction!r}.")
-    is_scale = isinstance(scale, numbers.Real) and 0 <= scale < np.inf
-    if not is_scale and not (isinstance(scale, str) and scale in ("auto", "cv")):
-        raise ValueError(f"inherit_scale must be 'auto', 'cv' or a number >= 0; got {scale!r}.")
-    for name in ("n_filters", "n_patches", "max_iter"):
-        value = getattr(estimator, name)
-        if name == "n_filters" and value is None:
-            continue
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name} must be a whole number >= 1; got {value!r}.")

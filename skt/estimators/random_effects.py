@@ -1,21 +1,19 @@
 """What UOWQ for classes and UOWQ for counts share: options, one fit, what is stored."""
 
-import numbers
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skt._sklearn import StrOptions
 from skt.core import uowq_glm
 from skt.core.allocation import effective_parts
 from skt.core.families import LOGISTIC, Offered
 from skt.core.rows import Rows
 from skt.estimators.base import TransferEstimator, small_blas
+from skt.estimators.checks import AUTO, NONNEGATIVE, given_weights, is_auto
 from skt.sources.designs import Design
 
-WEIGHTS = ("eb", "sure", "plugin")
-GUARDS = ("left-out", None)
 # Sources that lack a class of which they should have this many rows do not offer it: with the
 # share of all rows chance leaves it out once in a thousand times.
 EXPECTED_ROWS = 7.0
@@ -25,59 +23,40 @@ class GeneralisedUOWQ(TransferEstimator):
     """Abstract base: domains as likelihoods, combined as ``weights`` and ``guard`` say."""
 
     takes = ("rows", "model")
+    _parameter_constraints = {
+        "weights": [StrOptions({"eb", "sure", "plugin"}), "array-like"],
+        "guard": [StrOptions({"left-out"}), None],
+        "alpha": [AUTO, NONNEGATIVE],
+        "fit_intercept": ["boolean"],
+    }
 
-    def _check_parameters(self):
-        if isinstance(self.weights, str) and self.weights not in WEIGHTS:
-            raise ValueError(f"weights must be one of {_listing(WEIGHTS)}; got {self.weights!r}.")
-        if self.guard not in GUARDS:
-            raise ValueError(f"guard must be one of {_listing(GUARDS)}; got {self.guard!r}.")
-        is_number = isinstance(self.alpha, numbers.Real) and 0 <= self.alpha < np.inf
-        if not is_number and not (isinstance(self.alpha, str) and self.alpha == "auto"):
-            raise ValueError(f"alpha must be 'auto' or a number >= 0; got {self.alpha!r}.")
-        if not isinstance(self.fit_intercept, bool | np.bool_):
-            raise ValueError(f"fit_intercept must be True or False; got {self.fit_intercept!r}.")
-
-    def _given_weights(self, names):
-        """Return given weights as an array, or the name of the rule."""
-        if isinstance(self.weights, str):
-            return self.weights
-        weights = np.asarray(self.weights, dtype=np.float64)
-        if weights.shape != (len(names),):
-            raise ValueError(
-                f"weights has shape {weights.shape} but there are {len(names)} sources "
-                f"({', '.join(names)}); give one weight per source, in this order."
-            )
-        if not np.all(np.isfinite(weights) & (weights >= 0)):
-            raise ValueError(f"weights must be finite and >= 0; got {weights}.")
-        return weights
-
-    def _combine(self, data, family):
-        """Fit all domains."""
-        weights = self._given_weights(list(data.sources))
+    def _fit_family(self, data, family):
+        """Fit all domains as likelihoods of a family."""
+        weights = given_weights(self.weights, list(data.sources))
         known = likelihoods(data, family, self.fit_intercept)
         with small_blas(len(known.slopes)):
-            combined = self._combined(known._replace(**self._dispersed(known)), weights)
-        if not combined.converged:
-            _warn_not_converged(combined.n_iter)
-        return known.design, combined
+            known = self._dispersed(known)
+            combined = self._combined(known, weights)
+        return GeneralisedFit(known, combined, doubts_of_effects(combined))
 
     def _dispersed(self, known):
-        """Return what changes of the likelihoods where outcomes vary more than their family's."""
-        return {}
+        """Return likelihoods whose outcomes vary as much as seen, not as their family says."""
+        return known
 
     def _combined(self, known, weights):
         n = known.target.n / known.target.dispersion
         given = {
-            "centre": None if isinstance(self.alpha, str) else _variance(self.alpha, n),
+            "centre": None if is_auto(self.alpha) else _variance(self.alpha, n),
             "start": known.start,
         }
         domains = known.target, known.sources, known.slopes
         if isinstance(weights, str) and weights == "eb":
             return uowq_glm.mixed_combination(*domains, guard=self.guard is not None, **given)
-        return uowq_glm.scalar_combination(*domains, weights=weights, **given)
+        return uowq_glm.weighted_combination(*domains, weights=weights, **given)
 
-    def _store(self, data, design, combined):
-        """Set attributes; return coefficients (q, p) and intercepts (q,) in the user's units."""
+    def _store_common(self, fit, data):
+        """Set what all families have; return coefficients (q, p) and intercepts (q,)."""
+        combined = fit.combined
         self.source_names_ = list(data.sources)
         self.n_target_samples_ = data.target.n
         rows = [source.n_rows for source in data.sources.values()]
@@ -95,7 +74,15 @@ class GeneralisedUOWQ(TransferEstimator):
         )
         self.alpha_ = 1 / (2 * data.target.n * combined.centre)
         self.n_iter_ = combined.n_iter
-        return design.restored(combined.theta)
+        return fit.known.design.restored(combined.theta)
+
+
+class GeneralisedFit(NamedTuple):
+    """All that fit stores, in the units of the computation."""
+
+    known: "Likelihoods"
+    combined: uowq_glm.GLMMCombination
+    doubts: list
 
 
 class Likelihoods(NamedTuple):
@@ -139,14 +126,13 @@ def _variance(alpha, n):
     return min(1 / max(2 * n * alpha, 1e-300), 1 / uowq_glm.FREE)
 
 
-def _listing(options):
-    return ", ".join(map(repr, options))
-
-
-def _warn_not_converged(n_iter):
-    warnings.warn(
-        f"The random effects were not fitted after {n_iter} steps. Coefficients may be off; check "
-        "for extreme values in a column.",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
+def doubts_of_effects(combined):
+    """Return what to warn of where Newton's steps did not end."""
+    if combined.converged:
+        return []
+    return [
+        ConvergenceWarning(
+            f"The random effects were not fitted after {combined.n_iter} steps. Coefficients may "
+            "be off; check for extreme values in a column."
+        )
+    ]

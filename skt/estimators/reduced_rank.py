@@ -131,7 +131,7 @@ class ReducedRankRegressor(LatentFactors, TransferEstimator):
         self.fit_intercept = fit_intercept
         self.random_state = random_state
 
-    @documents_rows(weight=COPIES_IN_ONE_FOLD, sample_domain="")
+    @documents_rows(weight=COPIES_IN_ONE_FOLD, sample_domain="", rows="Features.")
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients."""
         self._check_parameters()

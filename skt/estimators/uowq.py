@@ -20,7 +20,7 @@ from skt.core.uowq import (
 )
 from skt.core.uowq_scalar import scalar_combination
 from skt.estimators.base import LinearPrediction, TransferEstimator, small_blas
-from skt.estimators.checks import AUTO, NONNEGATIVE, check_coverage, is_auto
+from skt.estimators.checks import AUTO, NONNEGATIVE, check_coverage, given_weights, is_auto
 from skt.estimators.docstrings import documents_rows
 from skt.estimators.messages import likelihood_not_maximised, slopes_from_sources, warn
 from skt.sources.units import Fitted, Units
@@ -241,28 +241,9 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
             or (self.weights != "eb")
         )
 
-    def _check_weights(self, names):
-        """Return given weights as an array, or the name of the rule."""
-        if isinstance(self.weights, str):
-            return self.weights
-        if isinstance(self.weights, dict):
-            raise TypeError(
-                "weights is a dict; give an array of one weight per source, in the order of "
-                f"source_names_: {', '.join(names)}."
-            )
-        weights = np.asarray(self.weights, dtype=np.float64)
-        if weights.shape != (len(names),):
-            raise ValueError(
-                f"weights has shape {weights.shape} but there are {len(names)} sources "
-                f"({', '.join(names)}); give one weight per source, in this order."
-            )
-        if not np.all(np.isfinite(weights) & (weights >= 0)):
-            raise ValueError(f"weights must be finite and >= 0; got {weights}.")
-        return weights
-
     def _fit(self, data):
         """Return the combination of target and sources, in the user's units."""
-        weights = self._check_weights(list(data.sources))
+        weights = given_weights(self.weights, list(data.sources))
         units = Units.standard(data, self.fit_intercept)
         with small_blas(self.n_features_in_):
             units, problem = units.with_white_noise(units.problem(data), data)

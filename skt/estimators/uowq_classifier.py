@@ -1,13 +1,14 @@
 """Optimal weights for every source: UOWQ, for classes."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
+from skt._sklearn import StrOptions
 from skt.core.families import LOGISTIC
-from skt.estimators.base import LinearClassification
+from skt.estimators.base import LinearClassification, centred_intercepts
+from skt.estimators.docstrings import CLASSES, documents_rows
+from skt.estimators.messages import warn
 from skt.estimators.random_effects import GeneralisedUOWQ
 
 
@@ -30,10 +31,9 @@ class UOWQClassifier(LinearClassification, ClassifierMixin, GeneralisedUOWQ):
     Parameters
     ----------
     weights : {"eb", "sure", "plugin"} or array of shape (n_sources,), default="eb"
-        How far to lean on each source. "eb": the random effects above (empirical Bayes).
-        "sure": unbiased risk estimation. "plugin": the paper's static weights, raw differences of
-        estimates. An array gives the weight of one row of each source relative to a target row,
-        in the order of ``source_names_``.
+        How far to lean on each source. "eb": the random effects above. "sure": unbiased risk
+        estimation. "plugin": the paper's static weights. An array is the weight of one row of each
+        source, a target row having one.
     guard : {"left-out", None}, default="left-out"
         Takes sources back, for ``weights="eb"``, as far as left-out target rows are better
         predicted without them. None relies on the variances alone.
@@ -51,63 +51,40 @@ class UOWQClassifier(LinearClassification, ClassifierMixin, GeneralisedUOWQ):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients of the target.
-    intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercept of the target.
+    coef_, intercept_ : ndarray of shape (1 or n_classes, n_features) and (1 or n_classes,)
+        Of the target; of two classes the second's.
     classes_ : ndarray of shape (n_classes,)
-        Classes of all domains, sorted. A class that the target's rows lack has its probability
-        from the sources.
+        Classes of all domains. One that the target lacks has its probability from the sources.
     source_names_ : list of str
-        Names of the sources: labels of rows first, then keys of ``sources``.
+        Labels of rows first, then keys of ``sources``; the order of all (n_sources,) below.
     source_weights_ : ndarray of shape (n_sources,)
-        Weight of one source row; 1 means that it counts like one target row (from the shares
-        below for ``weights="eb"``). NaN for a model whose number of rows is unknown.
+        Weight of one source row, a target row having 1. NaN if the number of rows is unknown.
     source_shares_ : ndarray of shape (n_sources,)
         Mean part of each source in ``coef_``, in the metric of the target's information.
     discrepancy_ : ndarray of shape (n_sources, n_sources)
-        Estimated differences from the target in units of the information of one target row, per
-        coefficient.
-    effective_sample_size_, source_effective_sample_size_
-        Target rows that would be as good as target and sources together, ``n_0 / (1 - gain)``, and
-        ndarray of shape (n_sources,), what each source adds to it.
-    n_target_samples_, n_source_samples_
-        Rows of the target and, ndarray of shape (n_sources,), of each source, by their weights.
-    risk_, target_risk_ : float
-        Estimated excess log-loss of a new target row, with the sources and by the target alone.
-    transfer_gain_ : float
-        ``1 - risk_ / target_risk_``; near zero when sources do not help.
-    alpha_ : float
-        Penalty used.
-    n_iter_ : int
-        Newton's steps, each with new variances.
-    n_features_in_, feature_names_in_
-        Number and names of features seen in fit.
+        Differences from the target, per coefficient, in units of one target row's information.
+    effective_sample_size_, source_effective_sample_size_ : float and ndarray of shape (n_sources,)
+        Target rows that would be as good as all domains together; of these, each source's.
+    n_target_samples_, n_source_samples_ : float and ndarray of shape (n_sources,)
+        Rows, counted by their weights; NaN where unknown.
+    risk_, target_risk_, transfer_gain_ : float
+        Estimated excess log-loss of a new target row, with the sources and by the target alone;
+        and ``1 - risk_ / target_risk_``.
+    alpha_, n_iter_ : float and int
+        Penalty; Newton's steps, each with new variances.
 
     Raises
     ------
     ValueError
-        If no row is a target row, there is one class only, a source has other features or
-        classes, or an option is unknown.
-    TypeError
-        If ``sources`` holds a bare estimator or `Moments`.
-
-    Warns
-    -----
-    UserWarning
-        If the target's rows hold one class only: the others' probabilities are the sources'.
-    ConvergenceWarning
-        If the random effects were not fitted.
-
-    Notes
-    -----
-    Cost per step: ``O(n P^2 + K P^3)``, P being features times 1 or the number of classes. Many
-    classes with many features want a projection, such as PCA, in front. A source that lacks a
-    class of which it should have seven rows says nothing of that class.
+        If no row is a target row, there is one class only, or a source has other features or
+        classes. Two warnings: the target's rows hold one class only (UserWarning), the random
+        effects were not fitted (ConvergenceWarning).
 
     References
     ----------
-    UOWQ: arXiv 2601.10779v2. The estimation of discrepancies is this project's.
+    UOWQ: arXiv 2601.10779v2; the estimation of discrepancies is this project's. Cost per step:
+    ``O(n P^2 + K P^3)``, P being features times 1 or the number of classes. A source that lacks a
+    class of which it should have seven rows says nothing of that class.
 
     Examples
     --------
@@ -128,6 +105,11 @@ class UOWQClassifier(LinearClassification, ClassifierMixin, GeneralisedUOWQ):
     accuracy 0.71 -> 0.78
     """
 
+    _parameter_constraints = {
+        **GeneralisedUOWQ._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
     def __init__(
         self,
         weights="eb",
@@ -145,50 +127,38 @@ class UOWQClassifier(LinearClassification, ClassifierMixin, GeneralisedUOWQ):
         self.fit_intercept = fit_intercept
         self.sources = sources
 
+    @documents_rows(CLASSES)
     def fit(self, X, y, sample_domain=None, sample_weight=None):
-        """Fit the target's coefficients.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target and, if ``sample_domain`` says so, of sources.
-        y : array-like of shape (n_samples,)
-            Classes, labels of any type.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Domain of each row: ``"target"`` or the name of a source, or integers with the
-            target negative (`as_sample_domain` makes it of a column). None: all target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row counts: weight 2 is the row twice.
-
-        Returns
-        -------
-        self : UOWQClassifier
-            The fitted estimator.
-        """
+        """Fit the target's coefficients."""
         self._check_parameters()
+        data = self._weighed(X, y, sample_domain, sample_weight)
+        fit = self._fit_family(data, LOGISTIC)
+        warn([*_doubts_of_one_class(data), *fit.doubts])
+        return self._store(fit, data)
+
+    def _weighed(self, X, y, sample_domain, sample_weight):
+        """Return target and sources, their rows weighed by class as well."""
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)
             sample_weight = by_class if sample_weight is None else by_class * sample_weight
-        data = self._data(X, y, sample_domain, sample_weight, classes=True)
-        if data.sources:
-            _warn_of_one_class(data)
-        design, combined = self._combine(data, LOGISTIC)
+        return self._data(X, y, sample_domain, sample_weight, classes=True)
+
+    def _store(self, fit, data):
+        """Set attributes, in the user's units and shapes."""
         self.classes_ = data.classes
-        self.coef_, intercept = self._store(data, design, combined)
-        # Of several classes intercepts are known up to a constant: theirs sum to zero.
-        self.intercept_ = intercept - (len(intercept) > 1) * intercept.mean()
+        self.coef_, intercept = self._store_common(fit, data)
+        self.intercept_ = centred_intercepts(intercept)
         return self
 
 
-def _warn_of_one_class(data):
+def _doubts_of_one_class(data):
     total = data.target.weight @ data.target.Y
     several = len(total) > 1
     seen = total > 0 if several else np.array([total[0] < data.target.n, total[0] > 0])
-    if seen.sum() == 1:
-        warnings.warn(
-            f"The target's rows hold one class only, {data.classes[seen].tolist()[0]!r}: how often "
-            "the others occur is what the sources say. A few target rows of other classes would "
-            "let the fit check it.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if not data.sources or seen.sum() > 1:
+        return []
+    return [
+        f"The target's rows hold one class only, {data.classes[seen].tolist()[0]!r}: how often "
+        "the others occur is what the sources say. A few target rows of other classes would let "
+        "the fit check it."
+    ]

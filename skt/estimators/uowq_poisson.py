@@ -4,14 +4,18 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_tweedie_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skt.core import uowq_glm
 from skt.core.families import POISSON
+from skt.estimators.base import LinearPrediction
+from skt.estimators.docstrings import documents_rows
+from skt.estimators.messages import warn
 from skt.estimators.random_effects import GeneralisedUOWQ
 
+COUNTS = "array-like of shape (n_samples,)\n    Counts, or counts divided by exposure."
 
-class UOWQPoissonRegressor(RegressorMixin, GeneralisedUOWQ):
+
+class UOWQPoissonRegressor(LinearPrediction, RegressorMixin, GeneralisedUOWQ):
     """Poisson regression that borrows from every source as much as the data say is safe.
 
     The random effects of `UOWQClassifier` for counts with a log link: intercepts and slopes of
@@ -103,34 +107,14 @@ transfer_gain_, alpha_, n_iter_
         self.fit_intercept = fit_intercept
         self.sources = sources
 
+    @documents_rows(COUNTS, "Exposure, or row counts.")
     def fit(self, X, y, sample_domain=None, sample_weight=None):
-        """Fit the target's coefficients.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target and, if ``sample_domain`` says so, of sources.
-        y : array-like of shape (n_samples,)
-            Counts, or counts divided by exposure.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Domain of each row: ``"target"`` or the name of a source, or integers with the
-            target negative (`as_sample_domain` makes it of a column). None: all target.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Exposure, or row counts.
-
-        Returns
-        -------
-        self : UOWQPoissonRegressor
-            The fitted estimator.
-        """
+        """Fit the target's coefficients."""
         self._check_parameters()
-        y = y if y is None else column_or_1d(y, warn=True)
-        data = self._data(X, y, sample_domain, sample_weight)
-        _check_counts(y)
-        design, combined = self._combine(data, POISSON)
-        coef, intercept = self._store(data, design, combined)
-        self.coef_, self.intercept_ = coef[0], float(intercept[0])
-        return self
+        data = self._counts(X, y, sample_domain, sample_weight)
+        fit = self._fit_family(data, POISSON)
+        warn(fit.doubts)
+        return self._store(fit, data)
 
     def predict(self, X):
         """Predict the target's rates.
@@ -145,9 +129,7 @@ transfer_gain_, alpha_, n_iter_
         ndarray of shape (n_samples,)
             Expected counts per unit of exposure.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return np.exp(X @ self.coef_ + self.intercept_)
+        return np.exp(super().predict(X))
 
     def score(self, X, y, sample_weight=None):
         """Share of the Poisson deviance explained, D2.
@@ -173,21 +155,32 @@ transfer_gain_, alpha_, n_iter_
         tags.target_tags.positive_only = True
         return tags
 
+    def _counts(self, X, y, sample_domain, sample_weight):
+        """Return target and sources, whose outcomes are counts in one column."""
+        y = y if y is None else column_or_1d(y, warn=True)
+        data = self._data(X, y, sample_domain, sample_weight)
+        _check_counts(y)
+        return data
+
     def _dispersed(self, known):
         """Return rows with the dispersion of the counts of all of them."""
-        self.dispersion_ = 1.0
         if not known.sources:
-            return {}
+            return known
         domains = [known.target, *known.sources]
         rows = [each for each in domains if isinstance(each, uowq_glm.OfRows)]
-        self.dispersion_ = uowq_glm.pearson_dispersion(rows, known.slopes)
+        dispersion = uowq_glm.pearson_dispersion(rows, known.slopes)
         target, *sources = (
-            each._replace(dispersion=self.dispersion_)
-            if isinstance(each, uowq_glm.OfRows)
-            else each
+            each._replace(dispersion=dispersion) if isinstance(each, uowq_glm.OfRows) else each
             for each in domains
         )
-        return {"target": target, "sources": sources}
+        return known._replace(target=target, sources=sources)
+
+    def _store(self, fit, data):
+        """Set attributes, in the user's units and shapes."""
+        coef, intercept = self._store_common(fit, data)
+        self.coef_, self.intercept_ = coef[0], float(intercept[0])
+        self.dispersion_ = fit.known.target.dispersion
+        return self
 
 
 def _check_counts(y):

@@ -9,6 +9,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from skt.core import transferability
+from skt.metrics.docstrings import documents_arguments
 
 __all__ = [
     "gbc_score",
@@ -80,7 +81,7 @@ def responses(Z, y, regression):
     regression = is_regression(y) if regression is None else regression
     if not regression:
         Z, codes = rows_of(Z, y)
-        return Z, transferability.indicators(codes)
+        return Z, transferability.one_hot(codes)
     Z = check_features(Z)
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     check_consistent_length(Z, y)
@@ -93,6 +94,7 @@ def responses(Z, y, regression):
 # Scores of features -----------------------------------------------------------------------------
 
 
+@documents_arguments
 def h_score(Z, y, *, shrunk=True):
     """H-score: how far class means of the features lie apart, in units of their covariance.
 
@@ -102,10 +104,8 @@ def h_score(Z, y, *, shrunk=True):
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features that the source gives to rows of the target.
-    y : array-like of shape (n_samples,)
-        Classes of these rows, of any type.
+    {FEATURES}
+    {CLASSES}
     shrunk : bool, default=True
         False gives the plain score. It is invariant to invertible linear maps of the features,
         and useless with hardly more rows than features: it then tends to its upper end.
@@ -137,6 +137,7 @@ def h_score(Z, y, *, shrunk=True):
     return score(Z, codes)
 
 
+@documents_arguments
 def logme_score(Z, y, *, regression=None):
     """LogME: evidence that a Bayesian linear model has, per row, at its best.
 
@@ -146,12 +147,8 @@ def logme_score(Z, y, *, regression=None):
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features that the source gives to rows of the target.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Classes of any type, or numbers.
-    regression : bool, default=None
-        Whether y holds numbers. None takes whole numbers and all that is no number as classes.
+    {FEATURES}
+    {OUTCOMES}
 
     Returns
     -------
@@ -178,6 +175,7 @@ def logme_score(Z, y, *, regression=None):
     return transferability.logme(*responses(Z, y, regression))
 
 
+@documents_arguments
 def loo_ridge_score(Z, y, *, regression=None):
     """Share of the variance that a ridge regression on the features predicts for rows left out.
 
@@ -187,12 +185,8 @@ def loo_ridge_score(Z, y, *, regression=None):
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features that the source gives to rows of the target.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Classes of any type, or numbers.
-    regression : bool, default=None
-        Whether y holds numbers. None takes whole numbers and all that is no number as classes.
+    {FEATURES}
+    {OUTCOMES}
 
     Returns
     -------
@@ -217,6 +211,7 @@ def loo_ridge_score(Z, y, *, regression=None):
     return transferability.loo_ridge(*responses(Z, y, regression))
 
 
+@documents_arguments
 def gbc_score(Z, y):
     """Gaussian Bhattacharyya coefficient: minus the overlap of classes.
 
@@ -225,10 +220,8 @@ def gbc_score(Z, y):
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features that the source gives to rows of the target.
-    y : array-like of shape (n_samples,)
-        Classes of these rows, of any type.
+    {FEATURES}
+    {CLASSES}
 
     Returns
     -------
@@ -251,6 +244,7 @@ def gbc_score(Z, y):
     return transferability.gbc(transferability.principal_components(Z)[:, :GBC_COMPONENTS], codes)
 
 
+@documents_arguments
 def transrate_score(Z, y, *, eps=1e-4):
     """TransRate: bits to code all features, less bits to code those of each class.
 
@@ -262,8 +256,7 @@ def transrate_score(Z, y, *, eps=1e-4):
     Z : array-like of shape (n_samples, n_features)
         Features that the source gives to rows of the target. Their scale matters: larger
         features, and more of them, score higher.
-    y : array-like of shape (n_samples,)
-        Classes of these rows, of any type.
+    {CLASSES}
     eps : float, default=1e-4
         Squared error of coding. A larger one ignores directions of small variance.
 
@@ -297,6 +290,7 @@ def transrate_score(Z, y, *, eps=1e-4):
 # Scores of predictions --------------------------------------------------------------------------
 
 
+@documents_arguments
 def leep_score(probabilities, y):
     """LEEP: log likelihood of the target's classes given the source's predicted ones.
 
@@ -308,8 +302,7 @@ def leep_score(probabilities, y):
     probabilities : array-like of shape (n_samples, n_source_classes)
         ``predict_proba`` of the source on rows of the target; the source's classes need not be
         the target's.
-    y : array-like of shape (n_samples,)
-        Classes of these rows, of any type.
+    {CLASSES}
 
     Returns
     -------
@@ -365,6 +358,7 @@ def nce_score(*, y, source_labels):
     return transferability.nce(np.unique(labels, return_inverse=True)[1], codes)
 
 
+@documents_arguments
 def nleep_score(Z, y, *, n_components=None, random_state=0):
     """N-LEEP: LEEP with clusters of the features in place of the source's classes.
 
@@ -373,10 +367,8 @@ def nleep_score(Z, y, *, n_components=None, random_state=0):
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features that the source gives to rows of the target.
-    y : array-like of shape (n_samples,)
-        Classes of these rows, of any type.
+    {FEATURES}
+    {CLASSES}
     n_components : int, default=None
         Components of the mixture. None takes five for each class, and at most one for five rows:
         a component of its own for each row would make every source perfect.

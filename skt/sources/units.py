@@ -175,10 +175,14 @@ class Units(NamedTuple):
         """Return outputs (n, q) without their origin, such as residuals, in the user's units."""
         return None if Y is None else Y @ np.linalg.inv(self.turn)
 
-    def intercept_of(self, coef):
-        """Return the intercept (q,) at coefficients (q, p) in the user's units."""
+    def intercept_of(self, coef, shift=None):
+        """Return the intercept (q,) at coefficients (q, p) in the user's units.
+
+        ``shift`` (q,), in these units, is that of the outputs at the target's mean features.
+        """
         origin_x, origin_y = self.origin()
-        return origin_y - coef @ origin_x
+        intercept = origin_y - coef @ origin_x
+        return intercept if shift is None else intercept + shift @ np.linalg.inv(self.turn)
 
     def restored_errors(self, errors):
         """Return errors of coefficients in the user's units, (q, p)."""
@@ -199,7 +203,7 @@ class Units(NamedTuple):
             covariance = variances[:, None, None] * covariance
         return Fitted(
             coef,
-            self.intercept_of(coef) + combined.level.shift @ np.linalg.inv(self.turn),
+            self.intercept_of(coef, combined.level.shift),
             covariance,
             variances * combined.noise,
             float(np.mean(variances)),

@@ -17,10 +17,21 @@ from skt.sources.forms import FORMS, SourceRows, as_source, form_of
 from skt.sources.labels import split_domains
 from skt.sources.numeric_view import numeric_view
 
-__all__ = ["Data", "Split", "check_arrays", "refuse_pairs", "split_rows", "validated"]
+__all__ = [
+    "Data",
+    "Split",
+    "check_arrays",
+    "classes_and_codes",
+    "refuse_extremes",
+    "refuse_pairs",
+    "split_rows",
+    "validated",
+]
 
 # Squares of numbers below 1e-154 are rounded to nothing.
 LEAST_SPREAD = 1e-151
+# Those of larger numbers, and their sums, overflow.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,23 +105,35 @@ def _numbers(estimator, X, y):
         estimator, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True
     )
     Y = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-    _refuse_tiny(Y)
+    refuse_extremes(X, Y)
     return X, Y, y.ndim == 1, None
 
 
-def _refuse_tiny(Y):
-    """Refuse outcomes whose squares underflow, which no variance could be computed of."""
-    spread = np.ptp(Y / 2, axis=0)  # of halves: the range itself may overflow
+def refuse_extremes(X, Y):
+    """Refuse numbers whose squares overflow, and outcomes whose squares underflow.
+
+    No variance could be computed of them.
+    """
+    if max(np.nanmax(np.abs(part), initial=0.0) for part in (X, Y)) > LARGEST:
+        raise ValueError(
+            "the squares of X or y overflow float64; divide large columns by their scale first."
+        )
+    spread = np.ptp(Y, axis=0)
     tiny = spread[(spread > 0) & (spread < LEAST_SPREAD)]
     if tiny.size:
         raise ValueError(
-            f"y varies by {2 * tiny[0]:.2g} only, whose square underflows; multiply y by a "
-            "constant."
+            f"y varies by {tiny[0]:.2g} only, whose square underflows; multiply y by a constant."
         )
 
 
 def _classes(estimator, X, y):
     """Return X, indicators (n, q), True, and the classes of all domains."""
+    X, labels, codes = classes_and_codes(estimator, X, y)
+    return X, indicators(codes, len(labels)), True, labels
+
+
+def classes_and_codes(estimator, X, y):
+    """Return X, the classes of all rows, of which there are two at least, and codes of rows."""
     X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
     check_classification_targets(y)
     labels, codes = np.unique(y, return_inverse=True)
@@ -118,7 +141,8 @@ def _classes(estimator, X, y):
         raise ValueError(
             f"y holds one class only, {labels.tolist()[0]!r}; a classifier needs at least two."
         )
-    return X, indicators(codes, len(labels)), True, labels
+    refuse_extremes(X, np.zeros(1))
+    return X, labels, codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +200,7 @@ def _check_forms(estimator, source_rows, takers):
 def check_arrays(estimator, X, y, sample_domain):
     """Return X and y as arrays; nan is allowed in X only."""
     refuse_pairs(X, y, sample_domain)
-    return validate_data(
+    X, y = validate_data(
         estimator,
         numeric_view(X),
         y,
@@ -184,6 +208,8 @@ def check_arrays(estimator, X, y, sample_domain):
         ensure_all_finite="allow-nan",
         multi_output=True,
     )
+    refuse_extremes(X, y if np.asarray(y).dtype.kind == "f" else np.zeros(1))
+    return X, y
 
 
 def refuse_pairs(*arguments):

@@ -28,8 +28,10 @@ def test_h_weights_are_the_maximum(rng, g):
     _, grams, Y, _ = problem(rng)
     Z = Y - Y.mean(axis=0)
     w = core.h_weights(grams, Z, g, n_steps=5000, tol=1e-12)
-    best = minimize(lambda v: -core.h_score(np.exp(v) / np.exp(v).sum(), grams, Z, g), np.zeros(3))
-    assert core.h_score(w, grams, Z, g) >= -best.fun - 1e-6
+    best = minimize(
+        lambda v: -core.ridge_h_score(np.exp(v) / np.exp(v).sum(), grams, Z, g), np.zeros(3)
+    )
+    assert core.ridge_h_score(w, grams, Z, g) >= -best.fun - 1e-6
     assert_allclose(w.sum(), 1)
 
 
@@ -37,8 +39,8 @@ def test_the_regularised_h_score_is_concave(rng):
     _, grams, Y, _ = problem(rng)
     for _ in range(20):
         v, w = rng.dirichlet(np.ones(3), size=2)
-        middle = core.h_score((v + w) / 2, grams, Y, 0.5)
-        ends = core.h_score(v, grams, Y, 0.5), core.h_score(w, grams, Y, 0.5)
+        middle = core.ridge_h_score((v + w) / 2, grams, Y, 0.5)
+        ends = core.ridge_h_score(v, grams, Y, 0.5), core.ridge_h_score(w, grams, Y, 0.5)
         assert middle >= sum(ends) / 2 - 1e-10
 
 
@@ -46,7 +48,7 @@ def test_the_regularised_h_score_is_concave(rng):
 def test_rows_left_out_are_left_out(rng, sizes):
     features, grams, Y, _ = problem(rng, sizes=sizes)
     w, g = np.array([0.5, 0.2, 0.3]), np.array([0.3, 4.0])
-    for one in (core.ridge(features, w), core.ridge(features, w, grams)):
+    for one in (core.kernel_ridge(features, w), core.kernel_ridge(features, w, grams)):
         left = one.loo(Y, g)
         for i in (0, 7):
             rest = np.arange(len(Y)) != i
@@ -63,13 +65,13 @@ def test_one_candidate_is_ridge_regression(rng):
     w, g = np.array([0.5, 0.2, 0.3]), 0.7
     P = rng.dirichlet(np.ones(3), size=len(Y))
     only = Candidates(w[None], np.array([0.5]), np.array([g]))
-    found = core.fit(features, Y, P, only, classes=True, grams=grams)
+    found = core.fit_ensemble(features, Y, P, only, classes=True, grams=grams)
     F = np.hstack([np.sqrt(a) * each for a, each in zip(w, features, strict=True)])
     R = Y - 0.5 * P
     coef = np.linalg.solve(F.T @ F + g * np.eye(F.shape[1]), F.T @ (R - R.mean(axis=0)))
     factor = found.offset / 0.5
     wanted = factor * (0.5 * P + R.mean(axis=0) + F @ coef)
-    assert_allclose(core.outputs(found, features, P), wanted, atol=1e-9)
+    assert_allclose(core.ensemble_scores(found, features, P), wanted, atol=1e-9)
     assert factor in core.FACTORS
 
 
@@ -78,10 +80,13 @@ def test_mean_of_candidates_through_features_and_grams(rng):
     weights = rng.dirichlet(np.ones(3), size=4)
     candidates = Candidates(weights, np.array([0.0]), core.PENALTIES)
     one, other = (
-        core.fit(features, Y, None, candidates, classes=True, grams=k) for k in (grams, None)
+        core.fit_ensemble(features, Y, None, candidates, classes=True, grams=k)
+        for k in (grams, None)
     )
     assert_allclose(
-        core.outputs(one, features, None), core.outputs(other, features, None), atol=1e-7
+        core.ensemble_scores(one, features, None),
+        core.ensemble_scores(other, features, None),
+        atol=1e-7,
     )
     assert_allclose(one.weights.sum(), 1)
     assert np.isfinite(one.loss)
@@ -99,8 +104,8 @@ def test_maximal_correlation_regression_is_ridge_on_indicators(rng):
         ]
     )
     tiny = Candidates(np.ones((1, 1)), np.zeros(1), np.array([1e-9]))
-    found = core.fit(features, Y, None, tiny, classes=False)
-    assert_allclose(core.outputs(found, features, None), scores, atol=1e-6)
+    found = core.fit_ensemble(features, Y, None, tiny, classes=False)
+    assert_allclose(core.ensemble_scores(found, features, None), scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -135,6 +140,8 @@ def test_few_rows_give_finite_scores(rng, n):
     features = [rng.normal(size=(n, 4))]
     features = [core.block(F).of(F) for F in features]
     candidates = Candidates(np.ones((1, 1)), core.OFFSETS, core.PENALTIES)
-    found = core.fit(features, np.eye(3)[:n], np.full((n, 3), 1 / 3), candidates, classes=True)
-    assert np.isfinite(core.outputs(found, features, np.full((n, 3), 1 / 3))).all()
+    found = core.fit_ensemble(
+        features, np.eye(3)[:n], np.full((n, 3), 1 / 3), candidates, classes=True
+    )
+    assert np.isfinite(core.ensemble_scores(found, features, np.full((n, 3), 1 / 3))).all()
     assert np.isnan(found.loss)

@@ -342,10 +342,10 @@ def test_joint_fit_with_a_source_known_exactly_is_l2_sp_at_the_implied_penalties
     )
     effects = random_effects.Effects(0.8, np.array([0.2, 0.3]), np.array([1.0, -1.4]), np.ones(2))
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    alpha, _, scales, alignment = implied_penalties(effects, task.n)
+    inverse, scales, alignment = implied_penalties(effects, task.n)
     target = target_of_rows(task.X, task.Y, task.weight, intercept=True)
     joint = random_effects.predict_target(random_effects.Latent(domains, effects)).coef
-    assert_allclose(joint, target.coef(alpha, scales[0] * known), atol=1e-6)
+    assert_allclose(joint, target.coef(1 / inverse[0], scales[0] * known), atol=1e-6)
     # With one source, its scale given all of it is its alignment.
     assert_allclose(scales, alignment)
 
@@ -355,19 +355,21 @@ def test_implied_scales_are_regressions_on_the_sources_coefficients(rng):
     effects = random_effects.Effects(
         pi, np.append(own, tau), np.append(1.0, rho), np.array([1.0, 2.0, 0.5])
     )
-    alpha, taus, scales, _ = implied_penalties(effects, np.array([10.0, 20.0, 30.0]))
+    inverse, scales, _ = implied_penalties(effects, np.array([10.0, 20.0, 30.0]))
     W = np.outer(rho, rho) / pi + np.diag(tau)
     assert_allclose(scales, np.linalg.solve(W, rho / pi))
     left = own + 1 / pi - rho / pi @ np.linalg.solve(W, rho / pi)
-    assert_allclose(alpha, 1.0 / (10 * left))
-    assert_allclose(taus, np.array([2.0, 0.5]) / (np.array([20.0, 30.0]) * np.diag(W)))
+    assert_allclose(inverse[0], 10 * left)
+    assert_allclose(inverse[1:], np.array([20.0, 30.0]) * np.diag(W) / np.array([2.0, 0.5]))
 
 
-def test_leave_one_out_of_the_joint_fit_is_refitting_at_its_variances(rng):
+def test_leave_one_out_of_the_joint_fit_is_refitting_at_its_variances(rng, monkeypatch):
     task = two_domains(rng)
-    chosen, loo = l2sp.mixed_model(task, np.ones(15))
     domains = random_effects.decompose(task.rows, task.Sxx, task.Sxy, task.Syy)
-    effects = variance_search.fit_effects(domains, scaled=True).effects
+    model = variance_search.fit_effects(domains, scaled=True)
+    monkeypatch.setattr(variance_search, "fit_models", lambda domains: [model])
+    chosen, loo = l2sp.mixed_model(task)
+    effects = model.effects
     for i in range(15):
         kept = np.arange(15) != i
         X, Y = task.X[kept], task.Y[kept]
@@ -387,7 +389,7 @@ def test_leave_one_out_of_the_joint_fit_is_refitting_at_its_variances(rng):
 def test_the_stack_is_between_its_parts_and_takes_the_better_where_it_is_clear(rng):
     task = two_domains(rng, n1=40)
     target = target_of_rows(task.X, task.Y, task.weight, intercept=True)
-    chosen, loo = l2sp.mixed_model(task, target.part)
+    chosen, loo = l2sp.mixed_model(task)
     alphas = target.grid()
     path = target, alphas, l2sp.loo_curves(target, alphas)[0]
     stacked, left_out = l2sp.stack(chosen, loo, *path)

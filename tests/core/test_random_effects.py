@@ -186,7 +186,7 @@ def test_average_information(rng, shape):
         step = np.eye(len(x))[j] * 1e-6 * abs(x[j])
         f.append((covariance(x + step) - covariance(x - step)) @ z / (2e-6 * abs(x[j])))
     expected = np.array([[np.sum(a * np.linalg.solve(V, b)) / 2 for a in f] for b in f])
-    ours = random_effects.information(Latent(domains, e))
+    ours = random_effects.information(Latent(domains, e)).dense
     # Of what no coefficients explain, the expected information stands for the observed one.
     noise = 1 + 2 * len(e.own) + np.arange(len(e.own))
     free = (domains.n - domains.ranks) * shape[2]

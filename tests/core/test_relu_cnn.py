@@ -24,7 +24,7 @@ def test_outputs_by_hand():
 @pytest.mark.parametrize("C", [2, 3])
 def test_gradient_is_the_derivative(rng, C):
     X, Y, v, W, A = network(rng, C=C)
-    slope, h = relu_cnn.gradient(W, X, Y, v, A), 1e-6
+    slope, h = relu_cnn.loss_gradient(W, X, Y, v, A), 1e-6
     for r, j in np.ndindex(W.shape):
         step = np.zeros_like(W)
         step[r, j] = h
@@ -48,7 +48,7 @@ def test_descent_in_the_span_is_descent(rng, n, d):
     plain, losses = W, []
     for _ in range(7):
         losses.append(relu_cnn.objective(plain, X, Y, v, A))
-        plain = plain - 0.1 * relu_cnn.gradient(plain, X, Y, v, A)
+        plain = plain - 0.1 * relu_cnn.loss_gradient(plain, X, Y, v, A)
     assert_allclose(fit.filters, plain, atol=1e-12)
     assert_allclose(fit.losses[:-1], losses)
     assert_allclose(fit.losses[-1], relu_cnn.objective(plain, X, Y, v, A))
@@ -68,10 +68,10 @@ def test_descent_ends_where_the_next_step_would_gain_little(rng):
     X, Y, v, W, A = network(rng)
     step = relu_cnn.step_size(X, v, A)
     fit = relu_cnn.descend(X, Y, v, W, A, step=step, max_iter=10_000, tol=1e-4)
-    slope = relu_cnn.gradient(fit.filters, X, Y, v, A)
+    slope = relu_cnn.loss_gradient(fit.filters, X, Y, v, A)
     assert fit.converged
     assert_allclose(fit.last_fall, step * np.sum(slope**2))
-    assert fit.last_fall < 1e-4 <= step * np.sum(relu_cnn.gradient(W, X, Y, v, A) ** 2)
+    assert fit.last_fall < 1e-4 <= step * np.sum(relu_cnn.loss_gradient(W, X, Y, v, A) ** 2)
 
 
 def test_outputs_grow_with_the_filters(rng):

@@ -110,7 +110,7 @@ def best_evidence(F, y):
 @pytest.mark.parametrize(("n", "d"), [(30, 4), (10, 25)])
 def test_logme_is_the_numerical_maximum_of_the_evidence(n, d):
     F, codes = data(n, d)
-    Y = t.indicators(codes)
+    Y = t.one_hot(codes)
     assert_allclose(t.logme(F, Y), np.mean([best_evidence(F, y) for y in Y.T]), rtol=1e-6)
 
 
@@ -124,7 +124,7 @@ def test_logme_of_numbers_is_the_maximum_too():
 @SHAPES
 def test_log_evidence_is_its_definition(n, d):
     F, codes = data(n, d)
-    y = t.indicators(codes)[:, :1]
+    y = t.one_hot(codes)[:, :1]
     s, x = t.coordinates(F, y)
     rest = np.sum(y**2) - np.sum(x**2, axis=0)
     for penalty in (0.1, 5.0):
@@ -137,13 +137,13 @@ def test_log_evidence_is_its_definition(n, d):
 def test_directions_that_do_not_exist_do_not_count():
     F, codes = data(12, 30)
     wider = np.hstack([F, np.zeros((12, 100))])
-    Y = t.indicators(codes)
+    Y = t.one_hot(codes)
     assert_allclose(t.logme(wider, Y), t.logme(F, Y))
 
 
 def test_logme_turns_with_the_features_and_does_not_mind_their_unit():
     F, codes = data()
-    Y = t.indicators(codes)
+    Y = t.one_hot(codes)
     Q = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
     assert_allclose(t.logme(1e4 * F @ Q, Y), t.logme(F, Y), rtol=1e-6)
 
@@ -241,7 +241,7 @@ def test_transrate_is_blind_to_two_opposite_classes():
 @pytest.mark.parametrize(("n", "d"), [(20, 5), (12, 30), (9, 9)])
 def test_loo_ridge_is_the_best_of_explicit_leave_one_out(n, d):
     F, codes = data(n, d)
-    Y = t.indicators(codes)
+    Y = t.one_hot(codes)
     Z = t.unit_columns(F)
     level = np.mean(t.left_vectors(Z)[0])
 
@@ -256,7 +256,7 @@ def test_loo_ridge_is_the_best_of_explicit_leave_one_out(n, d):
 
 def test_loo_ridge_at_one_penalty(monkeypatch):
     F, codes = data()
-    Y = t.indicators(codes)
+    Y = t.one_hot(codes)
     monkeypatch.setattr(t, "penalty_grid", lambda level, size: np.array([3.0]))
     predicted = cross_val_predict(Ridge(3.0), t.unit_columns(F), Y, cv=LeaveOneOut())
     mean = (Y.sum(axis=0) - Y) / (len(Y) - 1)

@@ -350,8 +350,8 @@ def test_two_models_are_averaged_and_their_gap_is_uncertain(rng):
         halves *= 2
     other = halves[1].effects._replace(prior=1e3 * halves[1].effects.prior)
     halves[1] = halves[1]._replace(effects=other)
-    one, two = (uowq._combined(task, [half]) for half in halves)
-    mean = uowq._combined(task, halves)
+    one, two = (uowq.mixture(task, [half]) for half in halves)
+    mean = uowq.mixture(task, halves)
     assert_allclose(mean.coef, (one.coef + two.coef) / 2)
     gap = (one.coef - two.coef) / 2
     assert_allclose(mean.covariance, (one.covariance + two.covariance) / 2 + gap @ gap.T)

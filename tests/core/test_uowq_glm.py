@@ -36,7 +36,7 @@ def task(rng, q=1, family=LOGISTIC, sizes=(40, 150, 150), p=3, spread=0.3):
 @pytest.mark.parametrize(("q", "family"), [(1, LOGISTIC), (3, LOGISTIC), (1, POISSON)])
 def test_fit_is_a_minimum_of_the_objective(rng, q, family):
     domains, slopes = task(rng, q, family)
-    effects = uowq_glm.fit(domains, slopes)
+    effects = uowq_glm.fit_glmm(domains, slopes)
     assert effects.converged
     m, d, variances = effects.state
 
@@ -117,12 +117,12 @@ def test_evidence_of_quadratic_likelihoods_is_the_marginal_likelihood(rng):
 def test_left_out_rows_are_nearly_exact(rng, q):
     domains, slopes = task(rng, q, sizes=(40,))
     target = domains[0]
-    fit = uowq_glm.fit([target], slopes, centre=0.5)
+    fit = uowq_glm.fit_glmm([target], slopes, centre=0.5)
     losses = uowq_glm.left_out_losses(target, fit.theta[0], fit.posterior.covariance)
     exact = []
     for i in range(len(target.rows.X)):
         kept = np.arange(len(target.rows.X)) != i
-        without = uowq_glm.fit([OfRows(LOGISTIC, target.rows.take(kept))], slopes, centre=0.5)
+        without = uowq_glm.fit_glmm([OfRows(LOGISTIC, target.rows.take(kept))], slopes, centre=0.5)
         exact.append(OfRows(LOGISTIC, target.rows.take([i])).loss(without.theta[0]))
     assert_allclose(np.mean(losses), np.mean(exact), rtol=0.03)
     assert np.corrcoef(losses, exact)[0, 1] > 0.99
@@ -158,12 +158,12 @@ def test_offered_classes_say_nothing_of_the_others(rng):
 def test_given_weights_are_a_weighted_fit(rng):
     domains, slopes = task(rng)
     w = np.array([0.3, 0.1])
-    got = uowq_glm.scalar_combination(domains[0], domains[1:], slopes, weights=w, centre=0.4)
+    got = uowq_glm.weighted_combination(domains[0], domains[1:], slopes, weights=w, centre=0.4)
     stacked = Rows(
         *(np.concatenate([getattr(x.rows, name) for x in domains]) for name in ("X", "Y")),
         np.concatenate([np.full(len(x.rows.X), v) for x, v in zip(domains, [1, *w], strict=True)]),
     )
-    one = uowq_glm.fit([OfRows(LOGISTIC, stacked)], slopes, centre=0.4)
+    one = uowq_glm.fit_glmm([OfRows(LOGISTIC, stacked)], slopes, centre=0.4)
     assert_allclose(got.theta, one.theta[0], atol=1e-6)
 
 
