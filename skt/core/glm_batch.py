@@ -78,7 +78,9 @@ def _one_by_one(
     for a, w, c in zip(alpha, weight, centre, strict=True):
         used, start = w > 0, fits[-1] if fits else None
         options = {"intercept": intercept, "tol": tol, "max_iter": max_iter, "start": start}
-        fits.append(glm.fit(family, X[used], Y[used], alpha=a, weight=w[used], centre=c, **options))
+        fits.append(
+            glm.fit(family, X[used], Y[used], alpha=a, weight=w[used], centre=c, **options)
+        )
     return ManyFits(np.array([f.coef for f in fits]), np.array([f.intercept for f in fits]))
 
 
@@ -92,12 +94,8 @@ class _Problems:
         m, k = len(alpha), A.shape[1]
         finite = np.isfinite(alpha)
         penalised = (np.arange(k) < p) & finite[:, None]
-        self.penalty = np.where(penalised, 2 * np.where(finite, alpha, 0.0)[:, None], 0.0)[
-            ..., None
-        ]
-        self.free = np.broadcast_to(
-            (penalised | (np.arange(k) >= p))[..., None], (m, k, Y.shape[1])
-        )
+        self.penalty = np.where(penalised, 2 * np.where(finite, alpha, 0.0)[:, None], 0.0)[..., None]
+        self.free = np.broadcast_to((penalised | (np.arange(k) >= p))[..., None], (m, k, Y.shape[1]))
         unit = np.sqrt(weight @ A**2)
         size = np.maximum(1.0, np.sqrt(np.mean(weight @ Y**2, axis=1)))
         self.unit = np.where(unit > 0, unit, 1.0)[..., None] * size[:, None, None]
