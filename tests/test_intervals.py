@@ -74,7 +74,7 @@ def test_weights_count_copies():
 # Residuals of rows left out -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("estimator", [UOWQRegressor(), L2SPRidge(alpha=0.1, source_alpha=0.1)])
+@pytest.mark.parametrize("estimator", [UOWQRegressor(), L2SPRidge()])
 def test_residuals_in_closed_form_are_near_those_of_further_fits(rng, estimator):
     X, y, d, _ = stacked(rng, 10, p=3, shifts=(0.1,))
     closed = ConformalRegressor(estimator).fit(X, y, sample_domain=d)
@@ -103,6 +103,8 @@ def test_residuals_of_an_earlier_fit_are_not_kept(rng):
     assert est.left_out_residuals_.shape == (30,)
     est.set_params(combination="scalar").fit(X, y, sample_domain=d)
     assert not hasattr(est, "left_out_residuals_")
+    chosen_by_them = L2SPRidge(method="loo").fit(X, y, sample_domain=d)
+    assert not hasattr(chosen_by_them, "left_out_residuals_")
 
 
 # ConformalRegressor -------------------------------------------------------------------------

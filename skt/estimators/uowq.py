@@ -72,8 +72,7 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
     source_names_ : list of str
         Labels of rows first, then keys of ``sources``; the order of all (n_sources,) below.
     source_weights_ : ndarray of shape (n_sources,)
-        Weight of one source row; 1 counts like one target row. Negative for a source that is turned
-        round, NaN for a model whose number of rows is unknown.
+        Weight of one source row, a target row's being 1; negative if turned, NaN if unknown.
     source_shares_ : ndarray of shape (n_sources,)
         Mean part of each source in ``coef_``; the target and the penalty have the rest.
     source_scale_, source_noise_ratio_, discrepancy_ : ndarray of shape (n_sources, ...)
@@ -83,13 +82,11 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
     n_target_samples_, n_source_samples_ : float and ndarray of shape (n_sources,)
         Rows, counted by their weights; NaN where unknown.
     risk_, target_risk_, transfer_gain_ : float
-        Excess mean squared error, in squared units of y, with the sources and by the target alone;
-        and ``1 - risk_ / target_risk_``.
+        Excess mean squared error with sources and by the target alone; one less their ratio.
     coef_covariance_, noise_variance_ : ndarray of shape (n_targets, ...)
         Mean squared error matrix of ``coef_`` given the weights, and residual variance.
     left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
-        Of every target row of positive weight, left out at the variances of the fit; only where
-        ``combination_`` is "matrix" or "ridge".
+        Of target rows left out, variances as fitted; with "matrix" and "ridge" of combinations.
     alpha_, n_iter_, combination_ : float, int and str
         Penalty; steps of the likelihood; what ``combination`` came to, "ridge" without sources.
 
