@@ -299,7 +299,7 @@ class Standardised:
 
 def methods(wanted=()):
     """Return methods by name; those of others see standardised columns."""
-    own = {"UOWQRegressor", "L2SPRidge", "SourceWeighted"}
+    own = {"UOWQRegressor", "L2SPRidge", "SourceWeighted", "auto", "auto full"}
     return {
         key: fit if key in own or key.startswith("skt.") else Standardised(fit)
         for key, fit in rivals.methods("regression", wanted).items()

@@ -246,6 +246,8 @@ REGRESSION = {
     "UOWQRegressor": partial(of_package, skt.UOWQRegressor()),
     "L2SPRidge": partial(of_package, skt.L2SPRidge()),
     "SourceWeighted": partial(of_package, skt.SourceWeighted(ridge())),
+    "auto": partial(of_package, skt.TransferRegressor()),
+    "auto full": partial(of_package, skt.TransferRegressor(mode="full")),
 }
 CLASSES = {
     BASELINE: partial(logistic_on, "target"),
@@ -256,6 +258,8 @@ CLASSES = {
     "UOWQClassifier": partial(of_package, skt.UOWQClassifier()),
     "L2SPClassifier": partial(of_package, skt.L2SPClassifier()),
     "SourceWeighted": partial(of_package, skt.SourceWeighted(LogisticRegression(max_iter=1000))),
+    "auto": partial(of_package, skt.TransferClassifier()),
+    "auto full": partial(of_package, skt.TransferClassifier(mode="full")),
 }
 
 

@@ -14,6 +14,7 @@ from .estimators.reduced_rank import ReducedRankRegressor
 from .estimators.smart import ADMM, SMARTRegressor
 from .estimators.source_sampled import SourceSampled
 from .estimators.source_weighted import SourceWeighted
+from .estimators.transfer import TransferClassifier, TransferRegressor
 from .estimators.uowq import UOWQRegressor
 from .estimators.uowq_classifier import UOWQClassifier
 from .estimators.uowq_poisson import UOWQPoissonRegressor
@@ -40,6 +41,8 @@ __all__ = [
     "SourceSampled",
     "SourceWeighted",
     "TargetCV",
+    "TransferClassifier",
+    "TransferRegressor",
     "UOWQClassifier",
     "UOWQMultiTaskClassifier",
     "UOWQMultiTaskRegressor",

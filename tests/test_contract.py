@@ -26,6 +26,8 @@ from skt import (
     ReducedRankRegressor,
     SMARTRegressor,
     TargetCV,
+    TransferClassifier,
+    TransferRegressor,
     UOWQClassifier,
     UOWQPoissonRegressor,
     UOWQRegressor,
@@ -57,6 +59,8 @@ VARIANTS = {
     SMARTRegressor: [{"fit_intercept": False}],
 }
 CONFIGURED = [cls(**kw) for cls in EXPORTED for kw in [{}, *VARIANTS.get(cls, [])]]
+# Of rows only.
+CONFIGURED += [TransferRegressor(), TransferClassifier()]
 
 # How sources may be used, in the order of what it costs the target: (target rows, options).
 USES = {

@@ -113,6 +113,10 @@ KINDS = {
         "method": ["auto", "auto", "loo", "ml"], "alpha": ["auto", "auto", 0.0, 1.0, 1e8],
         "source_alpha": ["auto", "auto", "source-optimal", "transfer-optimal", 0.0],
         "source_scale": ["auto", "auto", 1.0, -2.0], "fit_intercept": BOTH}),
+    "TransferRegressor": (
+        "numbers", lambda **kw: skt.TransferRegressor(n_rehearsals=1, **kw), {"cv": [2, None]}),
+    "TransferRegressor full": (
+        "numbers", lambda: skt.TransferRegressor(mode="full", n_rehearsals=1, cv=2), {}),
     "ReducedRankRegressor": ("numbers", skt.ReducedRankRegressor, {
         "alpha": ["auto", 0.0, 1e8], "scale": BOTH}),
     "SMARTRegressor": ("numbers", skt.SMARTRegressor, {"fit_intercept": BOTH}),
@@ -140,6 +144,8 @@ KINDS = {
         "weights": ["eb", "eb", "sure", "plugin"], "guard": ["left-out", None],
         "alpha": ["auto", "auto", 0.0, 1.0], "fit_intercept": BOTH,
         "class_weight": [None, "balanced"]}),
+    "TransferClassifier": (
+        "classes", lambda: skt.TransferClassifier(n_rehearsals=1, cv=2), {}),
     "L2SPClassifier": ("classes", skt.L2SPClassifier, {
         "alpha": ["auto", "auto", 0.0, 1.0], "source_alpha": ["auto", 0.0],
         "source_scale": ["auto", 1.0], "fit_intercept": BOTH}),

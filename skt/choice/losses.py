@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skt.model_selection.alone import LEAST_PROBABILITY
+
 __all__ = [
     "CLASSIFICATION",
     "REGRESSION",
@@ -23,10 +25,6 @@ __all__ = [
     "plain",
     "restored",
 ]
-
-# Least probability that a row's class counts with. A forest gives many a class none at all: the
-# log loss would be infinite, and near zero a single row would decide it.
-LEAST_PROBABILITY = 1e-3
 
 
 class RowLosses(NamedTuple):

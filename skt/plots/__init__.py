@@ -6,6 +6,7 @@ dashes differ too. matplotlib (the extra ``plot``) is imported when something is
 
 from ._penalties import LooSurfaceDisplay, PenaltyCurveDisplay, SelectionDisplay
 from ._ranking import SourceRankingDisplay
+from ._rehearsal import EnsembleDisplay, RehearsalDisplay
 from ._results import ComparisonDisplay, StudyDisplay
 from ._risk import EffectiveSampleSizeDisplay, RiskCurveDisplay
 from ._smart import AlignmentDisplay, ConvergenceDisplay
@@ -16,8 +17,10 @@ __all__ = [
     "ComparisonDisplay",
     "ConvergenceDisplay",
     "EffectiveSampleSizeDisplay",
+    "EnsembleDisplay",
     "LooSurfaceDisplay",
     "PenaltyCurveDisplay",
+    "RehearsalDisplay",
     "RiskCurveDisplay",
     "SelectionDisplay",
     "SourceRankingDisplay",
