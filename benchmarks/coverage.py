@@ -91,7 +91,7 @@ def _new_intervals(fitted, data):
     """Return ends of intervals, and the outcomes that they are for."""
     rng = np.random.default_rng(0)
     X = rng.multivariate_normal(np.zeros(len(data.coef)), data.covariance, size=N_NEW)
-    noise = float(np.ravel(data.noise)[0])
+    noise = float(np.ravel(data.get("noise", 0.5))[0])  # half where it is not said
     return fitted.predict_interval(X, COVERAGE), X @ data.coef + noise * rng.normal(size=N_NEW)
 
 
@@ -156,7 +156,7 @@ def report(records, run):
     cells = {k: Cell({m: np.array(v) for m, v in c.items()}) for k, c in cells.items()}
     names = list(dict.fromkeys(r["design"] for r in records))
     rows = [_row(name, *(cells[name, method] for method in METHODS)) for name in names]
-    failed = sum(1 for r in records if r["error"] and r["metric"] == "coefficients")
+    failed = sum(1 for r in records if r["error"] and r["method"] == "with sources")
     return {"repeats": run.repeats, "seed": run.seed, "failures": failed, "rows": rows}
 
 
@@ -167,7 +167,7 @@ def _row(name, ours, own):
         row[what], row[f"{what}_error"] = ours.mean(what)
         row[f"{what}_alone"] = own.mean(what)[0]
         wide, plain = (cell.mean(f"width of {what}")[0] for cell in (ours, own))
-        row[f"{what}_width"] = None if wide is None else wide / plain
+        row[f"{what}_width"] = None if wide is None or plain is None else wide / plain
     return row
 
 
@@ -190,7 +190,7 @@ def show(result):
     """Return the table, and which cells miss the bar."""
     rows = result["rows"]
     lines = [
-        f"{result['repeats']} repeats a cell, seed {result['seed']}; {result['failures']} failures.",
+        f"{result['repeats']} repeats a cell, seed {result['seed']}, {result['failures']} failed.",
         "",
         f"| {' | '.join(HEAD)} |",
         "|---|---|---|---|---|---|---|",
@@ -210,7 +210,8 @@ def _line(r):
     for what in ("coefficients", "predictions"):
         known = r[what] is not None
         cells.append(f"{r[what]:.3f} ({r[f'{what}_error']:.3f})" if known else "-")
-        cells.append(f"{r[f'{what}_width']:.2f}" if known else "-")
+        width = r[f"{what}_width"]
+        cells.append("-" if width is None else f"{width:.2f}")
     return f"| {' | '.join(cells)} |"
 
 

@@ -263,14 +263,6 @@ def loo_curves(target: TargetBasis, alphas: Array, *turns: Array) -> Array:
     return curves
 
 
-def residuals_of_chosen(target: TargetBasis, chosen: Chosen) -> Array:
-    """Return ``R (Y - sum_k c_k X B_k)`` of (L2) at what was chosen, (n_rows, q)."""
-    centre = np.tensordot(chosen.scales, chosen.source_coefs, 1)  # (p, q)
-    of_sources = target.sigma[:, None] * (target.V.T @ centre)
-    residuals = residuals_left_out(target, chosen.alpha)
-    return residuals - residuals_left_out(target, chosen.alpha, of_sources)
-
-
 def mean_square(target: TargetBasis, residuals: Array) -> float:
     """Return the mean over rows and outputs of squared residuals (n_rows, q)."""
     return float(np.average(np.mean(residuals**2, axis=1), weights=target.weight))

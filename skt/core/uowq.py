@@ -278,7 +278,7 @@ def mixture(
 def effects_combination(
     problem: Problem, model: variance_search.Model, penalty: float | None = None
 ) -> Combination:
-    """Return the best linear prediction at fitted parameters; ``penalty`` as in `_combined`."""
+    """Return the best linear prediction at fitted parameters; ``penalty`` as in `mixture`."""
     domains, effects = problem.domains, model.effects
     m = random_effects.Latent(domains, effects)
     prediction = random_effects.predict_target(m)
@@ -360,17 +360,14 @@ def excess_risk(
 def coefficient_errors(name: str, problem: Problem, fit: Combination) -> Errors | None:
     """Return coefficients and variances for intervals, None where none are known.
 
-    A ridge of the target alone is biased by what no row tells: least squares takes its place where
-    rows are enough. Scalar weights have no bound of what they borrow wrongly, and take it too.
+    A ridge of the target alone is biased by what no row tells: least squares takes its place, and
+    nothing where its rows are too few. Scalar weights have no bound of what they borrow wrongly.
     """
     if name == "matrix":
         bias = 0.0 if fit.bias is None else fit.bias
         df = float(np.clip(fit.search.noise_df, 1.0, 1e6))
         return Errors(fit.coef, np.diag(fit.covariance) + bias, df)
-    own = coef_intervals.least_squares_errors(problem.domains, n_parameters(problem.Sxx))
-    if own is not None or name != "ridge":
-        return own
-    return Errors(fit.coef, np.diag(fit.covariance), max(float(problem.rows[0]) - 1, 1.0))
+    return coef_intervals.least_squares_errors(problem.domains, n_parameters(problem.Sxx))
 
 
 # --- target alone -------------------------------------------------------------------------

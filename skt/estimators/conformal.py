@@ -8,7 +8,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skt._sklearn import HasMethods, num_samples, safe_indexing
@@ -123,7 +123,8 @@ class ConformalRegressor(FromSources, MetaEstimatorMixin, RegressorMixin, BaseEs
 
     def _store(self, left, data, target):
         self.left_out_residuals_, self.estimators_, self._fold = left
-        self._weight = data.weight(target)
+        weight = data.weight(target)
+        self._weight = weight[weight > 0]
         self.largest_coverage_ = conformal.largest_coverage(float(np.sum(self._weight)))
         return self
 
@@ -208,40 +209,39 @@ class _LeftOut(NamedTuple):
 
 
 def _labelled(X, y, sample_domain, sample_weight):
-    """Return rows of all domains, and the numbers of the target's that count."""
+    """Return rows of all domains, and the numbers of the target's."""
     n_rows = num_samples(X)
+    X, y = indexable(X, y)
     domain = None if sample_domain is None else np.asarray(sample_domain)
     if sample_weight is None:
-        target = split_domains(domain, n_rows)[0]
-        return LabelledRows(X, y, domain, None), target
+        return LabelledRows(X, y, domain, None), split_domains(domain, n_rows)[0]
     split = split_rows(X, domain, sample_weight)
-    return LabelledRows(X, y, domain, split.weight), split.target[split.weight[split.target] > 0]
+    return LabelledRows(X, y, domain, split.weight), split.target
 
 
 def _by_folds(estimator, data, target, cv):
-    """Train without each fold of the target, and predict it."""
-    y = np.asarray(safe_indexing(data.y, target), dtype=float)
-    if len(y) < 2:
+    """Train without each fold of the target, and predict it; rows of weight zero do not count."""
+    y, weight = np.asarray(safe_indexing(data.y, target), dtype=float), data.weight(target)
+    if np.sum(weight > 0) < 2:
         raise ValueError(
-            "intervals need target rows that can be left out, but the target has one row only."
+            "intervals need target rows that can be left out, but the target has 1 sample only."
         )
     if isinstance(cv, numbers.Integral):
         copies = copies_of(safe_indexing(data.X, target), y)
-        cv = folds_alike(cv, y, data.weight(target), copies)
+        cv = folds_alike(cv, y, weight, copies)
     n_rows = num_samples(data.X)
     domain = np.full(n_rows, "target") if data.sample_domain is None else data.sample_domain
-    place = np.full(n_rows, -1)
+    place = np.empty(n_rows, dtype=int)
     place[target] = np.arange(len(target))
     residuals, fold, fits = np.empty_like(y), np.full(len(y), -1), []
     for rest, test in TargetCV(cv).split(data.X, data.y, sample_domain=domain):
-        test = test[place[test] >= 0]
         fits.append(_trained(estimator, data.at(rest)))
-        predicted = np.asarray(fits[-1].predict(safe_indexing(data.X, test)), dtype=float)
         here = place[test]
+        predicted = np.asarray(fits[-1].predict(safe_indexing(data.X, test)), dtype=float)
         residuals[here] = y[here] - predicted.reshape(y[here].shape)
         fold[here] = len(fits) - 1
-    _check_each_left_out(fold)
-    return _LeftOut(residuals, fits, fold)
+    _check_each_left_out(fold[weight > 0])
+    return _LeftOut(residuals[weight > 0], fits, fold[weight > 0])
 
 
 def _check_each_left_out(fold):

@@ -68,10 +68,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
     loo_error_, risk_, target_risk_, transfer_gain_ : float
         Leave-one-out error; excess mean squared errors, in squared units of y, with the sources and
         by the target alone; ``1 - risk_ / target_risk_``. NaN if source-only.
-    left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
-        Of every target row of positive weight, left out at the penalties of the fit.
-    stacking_weight_ : float
-        Part of the joint fit in ``coef_``, the rest being target-only ridge; 1 unless stacked.
+    left_out_residuals_, stacking_weight_ : ndarray of shape (n_rows, ...) and float
+        Of target rows left out, unless "loo" chose by them; part of the joint fit in ``coef_``.
     method_, n_iter_ : str and int
         "loo", "ml", "stacked", or "source-only" (no slopes in the target); steps of the likelihood.
 
@@ -195,7 +193,8 @@ class L2SPRidge(LinearPrediction, RegressorMixin, MultiOutputMixin, TransferEsti
         surface = l2sp_surface.loo_surface(rows, paths, alphas, taus)
         parts = l2sp_surface.deal(problem.X, problem.Y)
         chosen, errors = l2sp_surface.choose_by_loo(surface, rows, paths, alignment, total, parts)
-        left = l2sp.residuals_of_chosen(rows, chosen)
+        # With sources they chose the scales, and are too small to be told.
+        left = None if paths else l2sp.residuals_left_out(rows, chosen.alpha)
         return _Fit("loo", units, chosen, alphas, surface.null, taus, errors.T, left_out=left)
 
     def _source_penalties(self, paths, own, alignment, total):

@@ -72,8 +72,7 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
     source_names_ : list of str
         Labels of rows first, then keys of ``sources``; the order of all (n_sources,) below.
     source_weights_ : ndarray of shape (n_sources,)
-        Weight of one source row; 1 counts like one target row. Negative for a source that is turned
-        round, NaN for a model whose number of rows is unknown.
+        Weight of one source row, a target row's being 1; negative if turned, NaN if unknown.
     source_shares_ : ndarray of shape (n_sources,)
         Mean part of each source in ``coef_``; the target and the penalty have the rest.
     source_scale_, source_noise_ratio_, discrepancy_ : ndarray of shape (n_sources, ...)
@@ -83,13 +82,11 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
     n_target_samples_, n_source_samples_ : float and ndarray of shape (n_sources,)
         Rows, counted by their weights; NaN where unknown.
     risk_, target_risk_, transfer_gain_ : float
-        Excess mean squared error, in squared units of y, with the sources and by the target alone;
-        and ``1 - risk_ / target_risk_``.
+        Excess mean squared error with sources and by the target alone; one less their ratio.
     coef_covariance_, noise_variance_ : ndarray of shape (n_targets, ...)
         Mean squared error matrix of ``coef_`` given the weights, and residual variance.
     left_out_residuals_ : ndarray of shape (n_rows,) or (n_rows, n_targets)
-        Of every target row of positive weight, left out at the variances of the fit; only where
-        ``combination_`` is "matrix" or "ridge".
+        Of target rows left out, variances as fitted; with "matrix" and "ridge" of combinations.
     alpha_, n_iter_, combination_ : float, int and str
         Penalty; steps of the likelihood; what ``combination`` came to, "ridge" without sources.
 
@@ -191,8 +188,7 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         With sources they are about ``coef_``: by its posterior covariance, what a bias that sources
         share may add (docs/intervals.md), and Student's t for the noise. Where sources are refused
         they become the target's. Without sources, and with scalar weights, they are Student's of
-        least squares on the target's rows, about its coefficients, not about those of a ridge; with
-        too few rows for it, those of the posterior.
+        least squares on the target's rows, about its coefficients, not about those of a ridge.
 
         Parameters
         ----------
@@ -207,16 +203,16 @@ class UOWQRegressor(LinearPrediction, RegressorMixin, MultiOutputMixin, Transfer
         Raises
         ------
         ValueError
-            Where none are known: scalar weights, or one or two rows, with too few target rows for
-            least squares.
+            Where none are known: no sources, scalar weights, or one or two target rows, and too few
+            of these for least squares.
         """
         check_is_fitted(self)
         check_coverage(coverage)
         if self._errors is None:
             raise ValueError(
                 f"coef_interval knows no errors of combination_={self.combination_!r} with so few "
-                f"target rows ({self.n_target_samples_:g}); give more rows than features, or leave "
-                "combination='auto'."
+                f"target rows ({self.n_target_samples_:g}); it takes more rows than features, or "
+                "sources and combination='auto'."
             )
         ends = coef_intervals.ends(self._errors, coverage)
         return ends[0] if np.ndim(self.intercept_) == 0 else ends
