@@ -25,6 +25,7 @@ from skt import (
     SourceWeighted,
     UOWQClassifier,
     UOWQMultiTaskRegressor,
+    UOWQPoissonRegressor,
     UOWQRegressor,
     compare,
     stack_domains,
@@ -428,6 +429,17 @@ def test_a_model_without_penalty_answers(rng, n, covariance):
     mean, std = model.predict(X, return_std=True)
     assert np.isfinite(mean).all()
     assert np.isfinite(std).all()
+
+
+@pytest.mark.parametrize("weights", ["eb", "sure", "plugin"])
+@pytest.mark.parametrize("cls", [UOWQClassifier, UOWQPoissonRegressor, UOWQRegressor])
+def test_any_rule_of_weights_without_sources_is_the_target_alone(rng, cls, weights):
+    """SciPy's non-negative least squares once ended the whole process here."""
+    X = rng.normal(size=(30, 3))
+    y = np.where(X[:, 0] + rng.normal(size=30) > 0, 1, 0)
+    found, expected = (cls(weights=rule).fit(X, y) for rule in (weights, "eb"))
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-6)
+    assert found.source_weights_.shape == (0,)
 
 
 @pytest.mark.parametrize("n", [4, 8, 20])

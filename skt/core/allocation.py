@@ -163,6 +163,8 @@ def square_root(M: Array) -> Array:
 
 def _normalised_nnls(A: Array) -> Array:
     """Minimise ``||A u||^2`` over the simplex through ``||A u||^2 + (1'u - 1)^2, u >= 0``."""
+    if not A.shape[1]:  # SciPy's solver ends the process there
+        return np.zeros(0)
     system = np.vstack([A, np.ones(A.shape[1])])
     wanted = np.zeros(len(system))
     wanted[-1] = 1.0

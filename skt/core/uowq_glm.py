@@ -640,8 +640,8 @@ class _Moved(NamedTuple):
 
 def _weights(weights: str | Array, M: Array, v_0: float, n: Array) -> Array:
     """Return the weight of one row of every source, (K,)."""
-    if not isinstance(weights, str):
-        return weights
+    if not isinstance(weights, str) or not len(M):
+        return np.zeros(0) if isinstance(weights, str) else weights
     if weights == "plugin":
         shares = allocation.optimal_shares(n, M)
     else:
