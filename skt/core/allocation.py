@@ -118,8 +118,9 @@ def _common_and_own(M: Array) -> _Parts | None:
     K = len(M)
     common = float(M[0, 1]) if K > 1 else 0.0
     own = np.diag(M) - common
-    is_common = np.count_nonzero(M == common) - np.count_nonzero(own == 0) == K * (K - 1)
-    return _Parts(common, own) if K and is_common and common >= 0 and own.min() >= 0 else None
+    others = np.count_nonzero(np.equal(M, common)) - np.count_nonzero(own == 0)
+    known = K > 0 and others == K * (K - 1) and common >= 0 and own.min() >= 0
+    return _Parts(common, own) if known else None
 
 
 def mallows_shares(M_plug: Array, v_0: float) -> Array:
@@ -228,11 +229,11 @@ def _optimal_quantities(n: Array, M: Array, costs: Array, budget: float) -> Arra
 
 
 def _quantities_of_parts(common: float, own: Array, cap: Array) -> Array:
-    """Minimise ``1/T + (common s^2 + own'z^2)/T^2``, T = 1 + s and s = sum z, over ``0 <= z <= cap``.
+    """Minimise ``1/T + (common s^2 + own'z^2)/T^2`` over ``0 <= z <= cap``; s = sum z, T = 1 + s.
 
-    At a given s it is ``z_i = min(t / own_i, cap_i)``: t rises, and source by source is taken whole.
-    The slope by s, times T^2, is ``(2 (common s + t) - 1) T - 2 (common s^2 + own'z^2)``: it changes
-    its sign once, and is linear in t between one source taken whole and the next.
+    At a given s it is ``z_i = min(t / own_i, cap_i)``: t rises, and one source after the other is
+    taken whole. The slope by s, times T^2, is ``(2 (common s + t) - 1) T - 2 (common s^2 +
+    own'z^2)``: it changes its sign once, and is linear in t between one source and the next.
     """
     order = np.argsort(own * cap)
     whole = (own * cap)[order]  # t from which each is taken whole

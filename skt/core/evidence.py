@@ -258,9 +258,7 @@ def _noise_ratios(
     used = np.append(np.sum(spectrum / (spectrum + penalty)), ranks)
     df = np.array([r.n for r in given]) - used
     df = np.where(df < 1, 0.0, df)
-    size = np.array(
-        [r.weight @ (r.Y - r.weight @ r.Y / np.sum(r.weight)) ** 2 for r in given]
-    )
+    size = np.array([r.weight @ (r.Y - r.weight @ r.Y / np.sum(r.weight)) ** 2 for r in given])
     floor = 1e-12 * size.sum(axis=0) / sum(r.n for r in given) + 1e-300
     if df.sum() == 0:  # nobody has residuals; half the variance is taken for noise
         return np.sqrt(np.maximum(size[0] / given[0].n / 2, floor)), np.ones(len(given)), 1.0

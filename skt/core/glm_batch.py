@@ -76,11 +76,20 @@ def _one_by_one(
 ) -> ManyFits:
     fits: list[glm.Fit] = []
     for a, w, c in zip(alpha, weight, centre, strict=True):
-        used, start = w > 0, fits[-1] if fits else None
-        options = {"intercept": intercept, "tol": tol, "max_iter": max_iter, "start": start}
-        fits.append(
-            glm.fit(family, X[used], Y[used], alpha=a, weight=w[used], centre=c, **options)
+        used = w > 0
+        fit = glm.fit(
+            family,
+            X[used],
+            Y[used],
+            alpha=a,
+            weight=w[used],
+            centre=c,
+            intercept=intercept,
+            tol=tol,
+            max_iter=max_iter,
+            start=fits[-1] if fits else None,
         )
+        fits.append(fit)
     return ManyFits(np.array([f.coef for f in fits]), np.array([f.intercept for f in fits]))
 
 
@@ -94,8 +103,12 @@ class _Problems:
         m, k = len(alpha), A.shape[1]
         finite = np.isfinite(alpha)
         penalised = (np.arange(k) < p) & finite[:, None]
-        self.penalty = np.where(penalised, 2 * np.where(finite, alpha, 0.0)[:, None], 0.0)[..., None]
-        self.free = np.broadcast_to((penalised | (np.arange(k) >= p))[..., None], (m, k, Y.shape[1]))
+        self.penalty = np.where(penalised, 2 * np.where(finite, alpha, 0.0)[:, None], 0.0)[
+            ..., None
+        ]
+        self.free = np.broadcast_to(
+            (penalised | (np.arange(k) >= p))[..., None], (m, k, Y.shape[1])
+        )
         unit = np.sqrt(weight @ A**2)
         size = np.maximum(1.0, np.sqrt(np.mean(weight @ Y**2, axis=1)))
         self.unit = np.where(unit > 0, unit, 1.0)[..., None] * size[:, None, None]
@@ -149,12 +162,12 @@ class _Problems:
         m, k, q = g.shape
         V = self.family.variance(eta.reshape(-1, q)).reshape(m, -1, q, q)
         V = V * self.weight[of][..., None, None]
-        H = np.empty((m, k, q, k, q))
+        blocks = np.empty((m, k, q, k, q))
         for c in range(q):
             for d in range(c, q):
                 block = (V[:, :, c, d] @ self.products).reshape(m, k, k)
-                H[:, :, c, :, d] = H[:, :, d, :, c] = block
-        H = H.reshape(m, k * q, k * q)
+                blocks[:, :, c, :, d] = blocks[:, :, d, :, c] = block
+        H = blocks.reshape(m, k * q, k * q)
         free = self.free[of].reshape(m, -1)
         H *= free[:, :, None] * free[:, None, :]
         here = np.arange(k * q)

@@ -55,9 +55,7 @@ class Information(NamedTuple):
         """Return ``diag(by) H diag(by)``."""
         own = self._by_domain(by)
         blocks = self.blocks * own[:, :, None] * own[:, None, :]
-        return Information(
-            self.shared * by[0] ** 2, blocks, self.factor * by[:, None], self.sign
-        )
+        return Information(self.shared * by[0] ** 2, blocks, self.factor * by[:, None], self.sign)
 
     def plus(self, diagonal: Array, minus: list[Array]) -> "Information":
         """Return ``H + diag(diagonal) - sum_k x_k x_k'``, the x_k (N,) being ``minus``."""

@@ -28,7 +28,7 @@ def eigenspectrum(Sxx: Array) -> tuple[Array, Array]:
 
 
 def spectrum_of_rows(X: Array) -> tuple[Array, Array]:
-    """Return `eigenspectrum` of ``X'X`` for X (n, p), in the span of the rows where that is less."""
+    """Return `eigenspectrum` of ``X'X`` for X (n, p), in the span of the rows if that is less."""
     n, p = X.shape
     if n >= p:
         return eigenspectrum(X.T @ X)

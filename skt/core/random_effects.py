@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import blas, lapack
+from scipy.sparse import csr_array
 
 from skt.core._typing import Array
 from skt.core.information import Information
@@ -280,15 +281,17 @@ def information(m: Latent) -> Information:
         2 I = inside - O'C O + G'G / pi,   O the pull of f_j on m (``outer``).
     """
     domains, effects = m.domains, m.effects
-    (K, p, q), pi = domains.sizes, effects.prior
+    (_, p, q), pi = domains.sizes, effects.prior
     root = np.sqrt(domains.s)[:, None]
     z = np.divide(domains.B, root, out=np.zeros_like(domains.B), where=root > 0)
     e = (z - root * m.rho[:, None] * m.seen) / m.spread[:, None]
     offsets = domains.s[:, None] * e, root * m.seen, e  # by own, scale, noise; (R, q) each
 
+    place = np.arange(len(domains.s)), np.append(domains.first, len(domains.s))
+
     def pulled(x: Array) -> Array:  # sum of u_k x_k over each domain, (p q, K+1)
-        parts = [domains.sums(domains.U * x[:, j]) for j in range(q)]
-        return np.concatenate(parts)
+        parts = [csr_array((column, *place)) @ domains.U.T for column in x.T]
+        return np.hstack(parts).T
 
     through = (m.rho / m.spread)[:, None] * root
     by_own, by_scale, by_noise = (pulled(through * f) for f in offsets)

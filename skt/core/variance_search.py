@@ -323,9 +323,11 @@ class _Space:
         self.values = self._coordinates(start)
         low = Effects(1 / size / RANGE, own / RANGE, np.full(K + 1, -20.0), 1e-7 * variance)
         high = Effects(RANGE / size, own * RANGE, np.full(K + 1, 20.0), 3.0 * variance)
-        self.bounds = tuple(
-            np.where(self.free, self._coordinates(limit), self.values) for limit in (low, high)
-        )
+        self.bounds = self._limit(low), self._limit(high)
+
+    def _limit(self, effects: Effects) -> Array:
+        """Return a bound of the coordinates; what is not free stays where it is."""
+        return np.where(self.free, self._coordinates(effects), self.values)
 
     def _coordinates(self, effects: Effects) -> Array:
         z = random_effects.vector(effects)

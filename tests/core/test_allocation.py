@@ -431,3 +431,25 @@ def test_discrepancies_of_any_size_are_solved(seed):
         assert np.isfinite(m).all()
         assert np.all((m >= 0) & (m <= n[1:]))
         assert quantity_risk(m, n, M) <= quantity_risk(0 * m, n, M) * (1 + 1e-6)
+
+
+# Discrepancies in two parts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("K", [1, 2, 7, 300])
+@pytest.mark.parametrize("common", [0.0, 0.02])
+@pytest.mark.parametrize("size", [1e-4, 0.05, 3.0])
+def test_closed_forms_of_a_common_and_own_parts(monkeypatch, K, common, size):
+    """Variance components make M of two parts: no programme is solved, and the optimum is one."""
+    rng = np.random.default_rng(K)
+    n = np.r_[20.0, rng.integers(5, 200, K)].astype(float)
+    own = size * rng.exponential(size=K) * (rng.random(K) < 0.8)
+    M = common * (K > 1) + np.diag(own)
+    for name in ("nnls", "_active_set"):
+        monkeypatch.setattr(allocation, name, None)
+    u = allocation.optimal_shares(n, M)
+    assert_allclose(u.sum(), 1)
+    assert allocation.kkt_residual(u, n, M) < 1e-9
+    m = optimal_quantities(n, M)
+    assert np.all((m >= 0) & (m <= n[1:]))
+    assert quantity_residual(m, n, M) < 1e-6
