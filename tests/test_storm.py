@@ -82,8 +82,8 @@ REGRESSORS = {
     "UOWQRegressor": lambda: skt.UOWQRegressor(),
     "UOWQRegressor ridge": lambda: skt.UOWQRegressor(alpha=1.0),
     "L2SPRidge": lambda: skt.L2SPRidge(),
-    "TransferRegressor": lambda: skt.TransferRegressor(n_rehearsals=2, cv=2),
-    "TransferRegressor full": lambda: skt.TransferRegressor(mode="full", n_rehearsals=1, cv=2),
+    "TransferRegressor": lambda: skt.TransferRegressor(n_rehearsals=1, cv=2),
+    "TransferRegressor full": lambda: skt.TransferRegressor(mode="full", n_rehearsals=1, cv=None),
     "ReducedRankRegressor": lambda: skt.ReducedRankRegressor(),
     "ReducedRankRegressor units": lambda: skt.ReducedRankRegressor(alpha=1e8, scale=False),
     "SMARTRegressor": lambda: skt.SMARTRegressor(),
@@ -105,7 +105,7 @@ REGRESSORS = {
 }
 CLASSIFIERS = {
     "L2SPClassifier": lambda: skt.L2SPClassifier(),
-    "TransferClassifier": lambda: skt.TransferClassifier(n_rehearsals=2, cv=2),
+    "TransferClassifier": lambda: skt.TransferClassifier(n_rehearsals=1, cv=2),
     "SourceWeighted logistic": lambda: skt.SourceWeighted(LogisticRegression()),
     "SourceWeighted tree": lambda: skt.SourceWeighted(DecisionTreeClassifier(random_state=0)),
     "SourceSampled logistic": lambda: skt.SourceSampled(
