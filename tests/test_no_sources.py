@@ -46,7 +46,7 @@ ALONE = {
         LogisticRegression(C=1 / (2 * N * fit.alpha_), **EXACT)
     ),
     (CLASSIFICATION.name, "L2-SP"): lambda fit: LogisticRegression(
-        C=1 / (2 * N * fit.alpha_), **EXACT
+        C=1 / min(2 * N * fit.alpha_, 1e12), **EXACT  # the penalty may be infinite
     ),
     (CLASSIFICATION.name, "weighted logistic"): lambda fit: ValidatedLogistic(),
     (CLASSIFICATION.name, "OTQMS logistic"): lambda fit: ValidatedLogistic(),
