@@ -146,7 +146,7 @@ def test_parquet_equals_csv(run, frame):
     (_, csv_out, _), (_, parquet_out, _) = (
         run(frame, "--target", "FR", suffix=suffix) for suffix in (".csv", ".parquet")
     )
-    assert csv_out == parquet_out
+    assert csv_out == parquet_out.replace("data.parquet", "data.csv")  # in the line that fits
 
 
 def test_several_outputs(run, frame):
