@@ -114,7 +114,7 @@ def refuse_extremes(X, Y):
 
     No variance could be computed of them.
     """
-    if max(np.nanmax(np.abs(part), initial=0.0) for part in (X, Y)) > LARGEST:
+    if max(float(np.nanmax(np.abs(part), initial=0.0)) for part in (X, Y)) > LARGEST:
         raise ValueError(
             "the squares of X or y overflow float64; divide large columns by their scale first."
         )
