@@ -378,8 +378,8 @@ def test_grid_search_is_the_same_with_and_without_routing(rng, cls):
     X, y, d = stacked(rng)
     pipeline = make_pipeline(StandardScaler(), cls())
     step = cls.__name__.lower()
-    grid = {f"{step}__alpha": [0.0, 0.1, 1.0]}
-    cv = TargetCV(KFold(4, shuffle=True, random_state=0))
+    grid = {f"{step}__alpha": [0.0, 1.0]}
+    cv = TargetCV(KFold(2, shuffle=True, random_state=0))
     folds = list(cv.split(X, y, sample_domain=d))
     off = GridSearchCV(pipeline, grid, cv=folds).fit(X, y, **{f"{step}__sample_domain": d})
     with sklearn.config_context(enable_metadata_routing=True):
@@ -468,7 +468,7 @@ def test_one_column_of_y_is_a_table_of_one_output(rng, cls):
 
 
 @every_use
-@pytest.mark.parametrize(("a", "b"), [(1.0, 50.0), (-3.0, 0.0), (1e-3, 1.0), (1e4, -2e4)])
+@pytest.mark.parametrize(("a", "b"), [(-3.0, 50.0), (1e-3, 1.0)])
 def test_shift_and_scale_of_y(rng, n, options, a, b):
     if not options.get("fit_intercept", True):
         b = 0.0
