@@ -45,8 +45,9 @@ ALONE = {
     (CLASSIFICATION.name, "UOWQ"): lambda fit: standardised(
         LogisticRegression(C=1 / (2 * N * fit.alpha_), **EXACT)
     ),
+    # An infinite penalty, which it may choose, leaves the intercept alone.
     (CLASSIFICATION.name, "L2-SP"): lambda fit: LogisticRegression(
-        C=1 / min(2 * N * fit.alpha_, 1e12), **EXACT  # the penalty may be infinite
+        C=max(1 / (2 * N * fit.alpha_), 1e-12), **EXACT
     ),
     (CLASSIFICATION.name, "weighted logistic"): lambda fit: ValidatedLogistic(),
     (CLASSIFICATION.name, "OTQMS logistic"): lambda fit: ValidatedLogistic(),
