@@ -232,10 +232,15 @@ def deal(X: Array, Y: Array, n_parts: int = N_PARTS) -> list[Array]:
 
 def alignments(target: TargetBasis, sources: list[SourceRidge], own: Array) -> Array:
     """Return rho of each source: its free scale at its own penalty, where the target's is best."""
-    alphas = target.grid()
-    rho = np.empty(len(sources))
-    for k, source in enumerate(sources):
-        surface = loo_surface(target, [source], alphas, own[None, k : k + 1])
-        scales = best_scales(surface, None)
-        rho[k] = scales[np.argmin(surface.error(scales)[:, 0]), 0, 0]
-    return rho
+    alphas, q = target.grid(), target.LY.shape[1]
+    predicted = _predicted(target, sources, own[None])
+    weight = (target.weight / (target.n * q))[:, None]
+    scales, errors = np.empty((2, len(alphas), len(sources)))
+    for m, alpha in enumerate(alphas):
+        e = residuals_left_out(target, alpha)
+        E = residuals_left_out(target, alpha, predicted).reshape(len(e), len(sources), q)
+        cross = np.einsum("nkq,nq->k", E, weight * e)
+        square = np.einsum("nkq,nkq->k", E, weight[:, None] * E)
+        scales[m] = np.divide(cross, square, out=np.zeros_like(square), where=square > 0)
+        errors[m] = np.sum(weight * e**2) - scales[m] * cross
+    return scales[np.argmin(errors, axis=0), np.arange(len(sources))]
