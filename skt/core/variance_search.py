@@ -137,7 +137,7 @@ def newton(
             step = np.clip(point.x + step, low, high) - point.x
             expected = -float(g @ step + step @ (-g if changes else H.times(step)) / 2)
             if expected <= tolerance / 10:  # the limits have bent the step
-                damping *= 10.0
+                damping, changes = 10.0 * damping, []  # a correction does not shrink with damping
                 continue
             trial = at(point.x + step)
             kept = (point.value - trial.value) / expected if np.isfinite(trial.value) else -1.0
