@@ -190,8 +190,8 @@ def show(result):
     """Return the table, and which cells miss the bar."""
     rows = result["rows"]
     lines = [
-        f"{result['repeats']} repeats a cell, seed {result['seed']}; {result['failures']} figures do "
-        "not exist.",
+        f"{result['repeats']} repeats a cell, seed {result['seed']}; {result['failures']} figures "
+        "do not exist.",
         "",
         f"| {' | '.join(HEAD)} |",
         "|---|---|---|---|---|---|---|",

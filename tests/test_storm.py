@@ -118,6 +118,9 @@ KINDS = {
         "numbers", lambda **kw: skt.TransferRegressor(n_rehearsals=1, **kw), {"cv": [2, None]}),
     "TransferRegressor full": (
         "numbers", lambda: skt.TransferRegressor(mode="full", n_rehearsals=1, cv=2), {}),
+    "ConformalRegressor": (
+        "numbers", lambda **kw: skt.ConformalRegressor(**kw), {
+            "estimator": [skt.UOWQRegressor(), skt.L2SPRidge(method="loo")]}),
     "ReducedRankRegressor": ("numbers", skt.ReducedRankRegressor, {
         "alpha": ["auto", 0.0, 1e8], "scale": BOTH}),
     "SMARTRegressor": ("numbers", skt.SMARTRegressor, {"fit_intercept": BOTH}),

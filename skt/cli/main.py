@@ -338,7 +338,17 @@ def _line_to_fit(comparison, args):
         words += ["--drop", args.split_by]
     if args.task != "auto":
         words += ["--task", args.task]
-    return shlex.join([*words, "--method", comparison.winner, "--out", "model.skops"])
+    return _wrapped([*words, "--method", comparison.winner, "--out", "model.skops"])
+
+
+def _wrapped(words):
+    """Return a command of the shell in lines that fit, continued by backslashes."""
+    lines, room = [""], LINE - len("    ") - len(" \\")
+    for word in map(shlex.quote, words):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append("    ")
+        lines[-1] += word if not lines[-1].strip() else f" {word}"
+    return " \\\n    ".join(lines)
 
 
 def _fit(args, command):

@@ -30,8 +30,8 @@ __all__ = [
 
 # Squares of numbers below 1e-154 are rounded to nothing.
 LEAST_SPREAD = 1e-151
-# Those of larger numbers, and their sums, overflow.
-LARGEST = 1e150
+# Those of larger numbers, summed over ten thousand rows, overflow.
+LARGEST = 1e152
 
 
 @dataclass(frozen=True, eq=False)
