@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
 from skt._sklearn import StrOptions, num_samples
-from skt.estimators.base import FromSources
+from skt.estimators.base import Classification, FromSources
 from skt.estimators.checks import COUNT, FOLDS
 from skt.estimators.docstrings import CLASSES, COPIES_IN_ONE_FOLD, documents_rows
 from skt.estimators.members import (
@@ -291,7 +291,7 @@ class TransferRegressor(RegressorMixin, _Transfer):
         return np.asarray(y, dtype=np.float64), None
 
 
-class TransferClassifier(ClassifierMixin, _Transfer):
+class TransferClassifier(Classification, ClassifierMixin, _Transfer):
     """Probabilities as a mean of several methods, weighed by what they do with these sources.
 
     The same as `TransferRegressor` with probabilities in place of predictions: weights w >= 0
@@ -368,52 +368,10 @@ class TransferClassifier(ClassifierMixin, _Transfer):
         self.classes_ = data.classes
         return self._store(self._fit(data), data)
 
-    def predict_proba(self, X):
-        """Probabilities of the classes, in the order of ``classes_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
+    def _scores(self, X):
         check_is_fitted(self)
-        return self._combined(X, np.arange(len(self.classes_)))
-
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of `predict_proba`.
-        """
-        return np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
-
-    def predict(self, X):
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the target.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Classes.
-        """
-        best = np.argmax(self.predict_proba(X), axis=1)
-        return self.classes_[best]
+        mean = self._combined(X, np.arange(len(self.classes_)))
+        return np.log(np.maximum(mean, np.finfo(float).tiny))
 
     def _outcomes(self, y):
         check_classification_targets(y)
