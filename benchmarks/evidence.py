@@ -627,6 +627,33 @@ def inside():
             f"the same simulation: {mean_and_worst(SAMPLES, 'SourceWeighted (default)')}",
         ),
         (
+            "`TransferRegressor`, `TransferClassifier`",
+            "the best of several methods: every source plays the target in turn",
+            f"[the best of all]({PAGES}methods/transfer.md)",
+        ),
+        (
+            "`UOWQClassifier`, `UOWQPoissonRegressor`, `UOWQMultiTaskRegressor`",
+            "the same for classes and counts, and every group as the target",
+            f"[classes, counts, many tasks]({PAGES}methods/classes.md)",
+        ),
+        (
+            "`HEnsembleClassifier`, `skt.metrics.rank_sources`",
+            "frozen models of any kind side by side, and which to start from (arXiv 2312.12489, "
+            "2301.06928)",
+            f"[H-ensemble]({PAGES}methods/h_ensemble.md), "
+            f"[scores]({PAGES}methods/transferability.md)",
+        ),
+        (
+            "`ParameterTransferClassifier`",
+            "a part of the filters of another network, at a scale (arXiv 2509.22056)",
+            f"[parameter transfer]({PAGES}methods/parameter_transfer.md)",
+        ),
+        (
+            "`ConformalRegressor`",
+            "intervals for predictions, from target rows left out",
+            f"[intervals]({PAGES}intervals.md)",
+        ),
+        (
             "`TargetCV`",
             "folds in which every source row trains and only target rows validate",
             f"[pipelines and folds]({PAGES}pipelines.md)",
