@@ -271,7 +271,8 @@ def test_compare_ends_with_the_line_that_fits_its_winner(tmp_path, capsys, monke
     monkeypatch.chdir(tmp_path)
     quick = ["--methods", "pooled ridge", "--repeats", "4", "--drop", "price", "--sep", ";"]
     assert main(["compare", "t.csv", *COLUMNS, *quick]) == 0
-    line = capsys.readouterr().out.strip().splitlines()[-1].strip()
+    _, last = capsys.readouterr().out.split(" and keep it:")
+    line = " ".join(last.replace("\\\n", " ").split())  # as the shell joins it
     assert line.startswith("python -m skt fit t.csv --target-column spent --domain-column country")
     words = shlex.split(line)[3:]
     assert words[words.index("--method") + 1] in ("pooled ridge", "target-only ridge")
