@@ -368,10 +368,24 @@ class TransferClassifier(Classification, ClassifierMixin, _Transfer):
         self.classes_ = data.classes
         return self._store(self._fit(data), data)
 
-    def _scores(self, X):
+    def predict_proba(self, X):
+        """Probabilities of the classes, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the target.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Weighted mean of the members' probabilities.
+        """
         check_is_fitted(self)
-        mean = self._combined(X, np.arange(len(self.classes_)))
-        return np.log(np.maximum(mean, np.finfo(float).tiny))
+        return self._combined(X, np.arange(len(self.classes_)))
+
+    def _scores(self, X):
+        return self.predict_log_proba(X)
 
     def _outcomes(self, y):
         check_classification_targets(y)
